@@ -1,0 +1,256 @@
+"""The story of one question: find passages, ask the model, stream the answer, log the exchange."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from assistant import followups, language, prompts
+from assistant.citations import cited
+from assistant.engines.base import Delta, Engine, Sampling
+from assistant.errors import EngineError, InputError
+from assistant.records import SHARED, Exchange, ExchangeStatus, Message, Passage, Person, Timings, Turn, Usage
+from assistant.retrieval.search import Search
+from assistant.settings import Settings
+from assistant.store import exchanges
+from assistant.store.database import Database
+
+_log = logging.getLogger(__name__)
+
+_TURNS = 3  # earlier turns that a question is read with
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """The search is done and the exchange is logged; the answer follows."""
+
+    exchange: Exchange
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """The next piece of the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The exchange as it stands in the log: complete, or failed with ``problem`` in words for the person."""
+
+    exchange: Exchange
+    problem: str | None = None
+
+
+Event = Retrieved | Token | Finished
+
+
+class Chat:
+    """Answers questions. One instance serves all people at once."""
+
+    def __init__(self, *, database: Database, search: Search, engine: Engine, settings: Settings) -> None:
+        self._database = database
+        self._search = search
+        self._engine = engine
+        self._settings = settings
+
+    async def answer(
+        self,
+        question: str,
+        *,
+        person: Person,
+        conversation_id: str | None = None,
+        document_ids: Sequence[int] = (),
+        replaces: str | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        """Streams one Retrieved, the Tokens and one Finished.
+
+        Without ``conversation_id`` a conversation is begun. ``replaces`` names an exchange that is asked again or was
+        edited: it and what came after it leave the conversation. ``document_ids`` limits the search. Closing the
+        generator stops the model; what was said so far is logged as *stopped*.
+
+        Raises InputError for a question that cannot be asked and NotFoundError for ids that are not this person's,
+        both before anything is logged.
+        """
+        started = time.perf_counter()
+        question = self._checked(question)
+        history, private = await asyncio.to_thread(self._history, person, conversation_id, replaces)
+        query = await self._search_query(question, history)
+        scopes = (SHARED, person.scope)
+        found = await asyncio.to_thread(self._search.search, query, scopes=scopes, document_ids=document_ids)
+        passages, messages, left_out = await self._fit(question, found.passages, history)
+        exchange = Exchange(
+            id=uuid4().hex,
+            conversation_id=conversation_id or "",
+            person_id=person.id,
+            question=question,
+            search_query=query,
+            document_ids=tuple(document_ids),
+            history=tuple(history),
+            passages=passages,
+            left_out=left_out,
+            hits=found.hits,
+            prompt_version=prompts.VERSION,
+            model=self._engine.model,
+            adapter=None,
+            answer="",
+            citations=(),
+            refused=False,
+            status=ExchangeStatus.STREAMING,
+            private=private or any(passage.scope != SHARED for passage in passages),
+            prompt_tokens=0,
+            completion_tokens=0,
+            timings=Timings(retrieve=_milliseconds_since(started), first_token=None, total=0.0),
+            created_at=datetime.now(UTC),
+        )
+        exchange = await asyncio.to_thread(self._begin, exchange, replaces)
+        async for event in self._stream(exchange, messages, started):
+            yield event
+
+    def _checked(self, question: str) -> str:
+        question = question.strip()
+        longest = self._settings.limits.question_characters
+        if not question:
+            raise InputError("Please type a question.")
+        if len(question) > longest:
+            raise InputError(f"The question is too long: {len(question):,} characters, at most {longest:,} fit.")
+        return question
+
+    def _history(
+        self, person: Person, conversation_id: str | None, replaces: str | None
+    ) -> tuple[tuple[Turn, ...], bool]:
+        """The turns that the question follows, and whether any of them rests on a private document."""
+        if conversation_id is None:
+            return (), False
+        with self._database.read() as session:
+            earlier = exchanges.in_conversation(session, conversation_id, person_id=person.id)
+            if replaces is not None:
+                edited = exchanges.get(session, replaces, person_id=person.id)
+                earlier = [exchange for exchange in earlier if exchange.created_at < edited.created_at]
+        turns = [Turn(e.question, e.answer) for e in earlier if e.answer]
+        return tuple(turns[-_TURNS:]), any(exchange.private for exchange in earlier)
+
+    async def _search_query(self, question: str, history: Sequence[Turn]) -> str:
+        if self._engine.follows_instructions:
+            return await followups.by_model(question, history, engine=self._engine)
+        return followups.by_rule(question, history)
+
+    async def _fit(
+        self, question: str, found: Sequence[Passage], history: Sequence[Turn]
+    ) -> tuple[tuple[Passage, ...], list[Message], tuple[int, ...]]:
+        """The passages and messages that fit the model's window, and the ranks (from 1) of those that had to go.
+
+        Passages go whole, the lowest score first; then the earliest turns.
+        """
+        room = self._engine.context_tokens - self._settings.generation.max_tokens
+        ranks = list(range(1, len(found) + 1))
+        turns = list(history)
+        while True:
+            kept = tuple(found[rank - 1] for rank in ranks)
+            messages = prompts.render(question=question, passages=kept, history=turns)
+            if await self._engine.count_tokens(messages) <= room:
+                break
+            if len(ranks) > 1 or (ranks and not turns):
+                ranks.remove(min(ranks, key=lambda rank: found[rank - 1].score))
+            elif turns:
+                turns.pop(0)
+            else:
+                raise InputError("The question is too long for this model. Please shorten it.")
+        left_out = tuple(rank for rank in range(1, len(found) + 1) if rank not in ranks)
+        if left_out or len(turns) < len(history):
+            _log.info("left out for length: passages %s, %d turns", left_out, len(history) - len(turns))
+        return kept, messages, left_out
+
+    def _begin(self, exchange: Exchange, replaces: str | None) -> Exchange:
+        with self._database.write() as session:
+            if not exchange.conversation_id:
+                conversation = exchanges.add_conversation(
+                    session, person_id=exchange.person_id, title=exchange.question
+                )
+                exchange = replace(exchange, conversation_id=conversation.id)
+            if replaces is not None:
+                exchanges.hide_from(session, replaces, person_id=exchange.person_id)
+            exchanges.add(session, exchange)
+        return exchange
+
+    async def _stream(
+        self, exchange: Exchange, messages: Sequence[Message], started: float
+    ) -> AsyncGenerator[Event, None]:
+        answer = _Answer(exchange, started)
+        problem = None
+        try:
+            yield Retrieved(exchange)
+            async for delta in self._deltas(exchange, messages):
+                answer.add(delta)
+                if delta.text:
+                    yield Token(delta.text)
+            answer.status = ExchangeStatus.COMPLETE
+        except EngineError as error:
+            _log.exception("the model failed on exchange %s", exchange.id)
+            answer.status, problem = ExchangeStatus.FAILED, str(error)
+        finally:
+            # Reached by a stop too, where the task is being cancelled: the log must be written all the same.
+            finished = answer.finished()
+            await asyncio.shield(asyncio.to_thread(self._finish, finished))
+        yield Finished(finished, problem)
+
+    async def _deltas(self, exchange: Exchange, messages: Sequence[Message]) -> AsyncGenerator[Delta, None]:
+        if not exchange.passages:  # nothing to read: no model is needed to say so
+            yield Delta(prompts.REFUSALS[language.detect(exchange.question)], finish="stop")
+            return
+        generation = self._settings.generation
+        sampling = Sampling(max_tokens=generation.max_tokens, temperature=generation.temperature)
+        stream = self._engine.stream(messages, sampling=sampling, adapter=exchange.adapter)
+        try:
+            async for delta in stream:
+                yield delta
+        finally:
+            await stream.aclose()
+
+    def _finish(self, exchange: Exchange) -> None:
+        with self._database.write() as session:
+            exchanges.finish(session, exchange)
+
+
+class _Answer:
+    """An answer while it grows."""
+
+    def __init__(self, exchange: Exchange, started: float) -> None:
+        self.status = ExchangeStatus.STOPPED  # until it has ended in another way
+        self._exchange = exchange
+        self._started = started
+        self._pieces: list[str] = []
+        self._first_token: float | None = None
+        self._usage = Usage()
+
+    def add(self, delta: Delta) -> None:
+        if delta.text and self._first_token is None:
+            self._first_token = _milliseconds_since(self._started)
+        self._pieces.append(delta.text)
+        self._usage = delta.usage or self._usage
+
+    def finished(self) -> Exchange:
+        text = "".join(self._pieces).strip()
+        return replace(
+            self._exchange,
+            answer=text,
+            citations=cited(text, self._exchange.passages),
+            refused=prompts.is_refusal(text),
+            status=self.status,
+            prompt_tokens=self._usage.prompt_tokens,
+            completion_tokens=self._usage.completion_tokens,
+            timings=Timings(
+                retrieve=self._exchange.timings.retrieve,
+                first_token=self._first_token,
+                total=_milliseconds_since(self._started),
+            ),
+        )
+
+
+def _milliseconds_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000

@@ -1,0 +1,53 @@
+"""The errors that a person may see. Their text is written for that person; a stack trace goes to the log alone.
+
+FielError
+├── SettingsError         a setting is wrong; the text lists every problem at once
+├── BusyError             another process owns the state folder, or the program is at its limit for now
+├── NotFoundError         no such thing, or not yours: the two are never told apart
+├── NotAllowedError       known, but not permitted to you
+├── InputError            what was sent cannot be used as it is
+├── DocumentError         a file cannot be read; the text says why and what to do
+└── EngineError           the language model failed
+    ├── ModelError        a model or an adapter cannot be loaded
+    └── ContextError      the request is longer than the model's window
+"""
+
+
+class FielError(Exception):
+    """Base of all errors with a text for people."""
+
+
+class SettingsError(FielError):
+    pass
+
+
+class BusyError(FielError):
+    pass
+
+
+class NotFoundError(FielError):
+    pass
+
+
+class NotAllowedError(FielError):
+    pass
+
+
+class InputError(FielError):
+    pass
+
+
+class DocumentError(FielError):
+    pass
+
+
+class EngineError(FielError):
+    pass
+
+
+class ModelError(EngineError):
+    pass
+
+
+class ContextError(EngineError):
+    pass

@@ -1,0 +1,45 @@
+"""Makes a follow-up question stand on its own, so that a search for it finds what the conversation is about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from assistant.engines.base import Engine, Sampling
+from assistant.records import Message, Turn
+
+_REWRITE = (
+    "Rewrite the last question so that it can be understood without the conversation. Keep its language and its "
+    "meaning, name what its pronouns stand for, and reply with the question alone."
+)
+_LONGEST_REWRITE = 96  # tokens
+
+# Words that point back to something said before: pronouns and openings, English and Portuguese.
+_POINTERS = frozenset(
+    "it its they them their theirs he him his she hers her this that these those there one ones former latter same "
+    "ele ela eles elas dele dela deles delas isso isto aquilo esse essa esses essas este esta estes estas aquele "
+    "aquela lá ali nele nela neles nelas disso disto nisso nisto mesmo mesma seu sua seus suas".split()
+)
+_OPENINGS = re.compile(r"^\s*(and|but|or|so|what about|how about|why|e|mas|ou|então|por qu[eê]|qual deles)\b", re.I)
+_WORD = re.compile(r"\w+")
+_SHORT = 3  # words; "And in Portugal?" has no subject of its own
+
+
+def by_rule(question: str, history: Sequence[Turn]) -> str:
+    """The question, led by the one before it if it points back (pronouns, openings such as *and*, very short)."""
+    if not history:
+        return question
+    words = [word.casefold() for word in _WORD.findall(question)]
+    points_back = len(words) <= _SHORT or bool(_OPENINGS.match(question)) or not _POINTERS.isdisjoint(words)
+    return f"{history[-1].question} {question}" if points_back else question
+
+
+async def by_model(question: str, history: Sequence[Turn], *, engine: Engine) -> str:
+    """The question as the model rewrites it; the rule's version where the model says nothing usable."""
+    if not history:
+        return question
+    turns = "\n".join(f"Q: {turn.question}\nA: {turn.answer}" for turn in history)
+    messages = [Message("system", _REWRITE), Message("user", f"{turns}\nLast question: {question}")]
+    pieces = [piece.text async for piece in engine.stream(messages, sampling=Sampling(max_tokens=_LONGEST_REWRITE))]
+    rewritten = "".join(pieces).strip().split("\n")[0]
+    return rewritten or by_rule(question, history)

@@ -1,0 +1,244 @@
+"""What the parts hand to each other: frozen values with types and no behaviour of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+SHARED = "shared"
+"""The scope of documents that everybody may search; a person's own is ``person-<id>``."""
+
+
+class Role(StrEnum):
+    USER = "user"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    id: int
+    name: str
+    role: Role
+
+    @property
+    def scope(self) -> str:
+        """The scope of the documents that only this person sees."""
+        return f"person-{self.id}"
+
+
+class DocumentStatus(StrEnum):
+    QUEUED = "queued"
+    INDEXING = "indexing"
+    READY = "ready"
+    FAILED = "failed"
+    DELETING = "deleting"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file that somebody added.
+
+    ``lineage`` outlives replacements of the file; ``generation`` counts re-indexings. ``file`` names the original in
+    the state folder; ``source`` is the path it was ingested from, if any. ``progress`` is in [0, 1]; ``reason`` tells a
+    person why it failed.
+    """
+
+    id: int
+    scope: str
+    added_by: int
+    lineage: str
+    generation: int
+    name: str
+    file: str
+    source: str | None
+    content_hash: str
+    size: int
+    status: DocumentStatus
+    progress: float
+    reason: str | None
+    pages: int | None
+    sentences: int
+    embedding: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PageSpan:
+    """Page ``number`` (from 1) covers ``text[start:end]`` of its document."""
+
+    number: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedText:
+    """A document's readable text (Markdown where it has structure) and, for paged formats, where its pages lie."""
+
+    text: str
+    pages: tuple[PageSpan, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence of a document: ``document.text[start:end]``.
+
+    ``index`` counts from 0 within the document. ``text`` runs from ``start`` up to the start of the next sentence, so
+    that joining neighbours gives back the document letter by letter; ``end`` excludes the trailing white space.
+    ``paragraph`` and ``section`` count blocks of text and heading sections from 0; ``page`` counts from 1.
+    """
+
+    index: int
+    start: int
+    end: int
+    text: str
+    paragraph: int
+    section: int
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A sentence that the search found; ``score`` is the fused score in [0, 1], higher is better."""
+
+    document_id: int
+    sentence: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A window of sentences as the model reads it, frozen as it was when the question was asked.
+
+    ``text`` is the document's ``[start:end]``. ``sentences`` holds, for each sentence of the window, its index in the
+    document and its start and end *within* ``text``; ``hits`` the indexes of those that the search itself found.
+    """
+
+    document_id: int
+    lineage: str
+    document: str
+    scope: str
+    page: int | None
+    section: int
+    start: int
+    end: int
+    text: str
+    score: float
+    sentences: tuple[tuple[int, int, int], ...]
+    hits: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """What a search returned: the windows in rank order, and the sentence hits (at most 50) that they came from."""
+
+    query: str
+    passages: tuple[Passage, ...]
+    hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """Where a sentence of an answer rests: passage ``n`` (from 1) and the sentence of it that supports the answer best.
+
+    ``start`` and ``end`` are character offsets of ``sentence`` in its document; ``window`` is the whole passage.
+    """
+
+    n: int
+    document_id: int
+    document: str
+    page: int | None
+    sentence: str
+    sentence_index: int
+    start: int
+    end: int
+    window: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """An earlier question of the conversation and the answer it got."""
+
+    question: str
+    answer: str
+
+
+class ExchangeStatus(StrEnum):
+    STREAMING = "streaming"
+    COMPLETE = "complete"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Milliseconds from the question on: search, first token, last token (None: never came)."""
+
+    retrieve: float
+    first_token: float | None
+    total: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One question with everything that led to its answer: the training triple and its lineage."""
+
+    id: str
+    conversation_id: str
+    person_id: int
+    question: str
+    search_query: str
+    document_ids: tuple[int, ...]
+    history: tuple[Turn, ...]
+    passages: tuple[Passage, ...]
+    left_out: tuple[int, ...]
+    hits: tuple[Hit, ...]
+    prompt_version: str
+    model: str
+    adapter: str | None
+    answer: str
+    citations: tuple[Citation, ...]
+    refused: bool
+    status: ExchangeStatus
+    private: bool
+    prompt_tokens: int
+    completion_tokens: int
+    timings: Timings
+    created_at: datetime
+    rating: Rating | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    exchange_id: str
+    person_id: int
+    value: Literal[-1, 1]
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    id: str
+    person_id: int
+    title: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat message in the form that chat templates and OpenAI's API take."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of a request: those read and those written."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0

@@ -1,0 +1,123 @@
+"""Every setting, its meaning beside its default.
+
+Read from ``fiel.toml`` in the working directory and from the environment (``FIEL_PORT=8000``,
+``FIEL_RETRIEVAL__WINDOW=7``), the latter first. Reading touches neither the disk beyond that file nor the network.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from assistant.errors import SettingsError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class _Group(BaseModel, extra="forbid"):
+    """A group of settings; a name that is not there is an error and not silence."""
+
+
+class Retrieval(_Group):
+    window: Annotated[int, Field(ge=1, le=25)] = 5
+    """Sentences in a window around each hit. Used when a question is asked: changing it indexes nothing again."""
+    passages: Annotated[int, Field(ge=1, le=20)] = 4
+    """Windows shown to the model, at most."""
+    vector_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of the vector score in the fused score; the rest is the keyword score."""
+    embedding_model: str = "all-MiniLM-L6-v2"
+    """The bundled MiniLM, or a sentence-transformers model by folder or hub name. Changing it indexes all again."""
+
+
+class Generation(_Group):
+    max_tokens: Annotated[int, Field(ge=16, le=8192)] = 256
+    """Tokens of an answer, at most."""
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    """0 is greedy: the same question over the same passages gives the same answer."""
+
+
+class Limits(_Group):
+    file_mb: Annotated[int, Field(ge=1)] = 100
+    """Largest file that can be added, in MB."""
+    pages: Annotated[int, Field(ge=1)] = 5_000
+    """Most pages (or slides) of a document."""
+    unpacked_mb: Annotated[int, Field(ge=1)] = 500
+    """Largest size of a DOCX, PPTX, XLSX or EPUB once unpacked, in MB: a defence against zip bombs."""
+    parse_seconds: Annotated[int, Field(ge=1)] = 300
+    """Longest time that reading one file may take."""
+    parse_memory_mb: Annotated[int, Field(ge=256)] = 2_048
+    """Most memory that reading one file may take, in MB."""
+    question_characters: Annotated[int, Field(ge=100)] = 4_000
+    """Longest question."""
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="FIEL_",
+        env_nested_delimiter="__",
+        toml_file="fiel.toml",
+        extra="forbid",
+        use_attribute_docstrings=True,
+    )
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Only loopback, while the program asks nobody for a login."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 7860
+    """Port of the page and the API; 0 takes a free one. If the default is taken, a free one is used and printed."""
+    state: Path = ROOT / "data" / "state"
+    """Folder for all that the program writes: database, vectors, originals, logs."""
+    database_url: str | None = None
+    """SQLAlchemy address of the database; none: SQLite in the state folder."""
+    chroma_url: str | None = None
+    """Address of a Chroma server (http://host:port); none: an embedded one in the state folder."""
+    model: str = str(ROOT / "data" / "models" / "starter")
+    """The language model: a folder or a hub name of any causal model. Default: the bundled starter."""
+    log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
+    """How much goes to the log."""
+    retrieval: Retrieval = Retrieval()
+    generation: Generation = Generation()
+    limits: Limits = Limits()
+
+    @field_validator("host")
+    @classmethod
+    def _loopback(cls, host: str) -> str:
+        if host != "localhost" and not _is_loopback(host):
+            raise ValueError("only loopback (127.0.0.1, ::1, localhost) is allowed, because no login is asked for")
+        return host
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load(**overrides: object) -> Settings:
+    """The validated settings; ``overrides`` (from the command line) win.
+
+    Raises SettingsError naming every wrong setting at once.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic validates what the command line gave
+    except ValidationError as error:
+        problems = [f"  {'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors()]
+        raise SettingsError("These settings are wrong:\n" + "\n".join(problems)) from error
+    except ValueError as error:  # an unreadable fiel.toml
+        raise SettingsError(f"fiel.toml cannot be read: {error}") from error
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,252 @@
+"""Rows of conversations, exchanges and ratings: the log that everything is learnt from.
+
+Every query takes the person who asks: what belongs to somebody else is *not found*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import uuid4
+
+from pydantic import TypeAdapter
+from sqlalchemy import Row, Select, and_, delete, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from assistant.errors import NotFoundError
+from assistant.records import (
+    Citation,
+    Conversation,
+    Exchange,
+    ExchangeStatus,
+    Hit,
+    Passage,
+    Rating,
+    Timings,
+    Turn,
+)
+from assistant.store.tables import ConversationRow, ExchangeRow, RatingRow
+
+_citations = TypeAdapter(tuple[Citation, ...])
+_hits = TypeAdapter(tuple[Hit, ...])
+_passages = TypeAdapter(tuple[Passage, ...])
+_turns = TypeAdapter(tuple[Turn, ...])
+
+TITLE_CHARACTERS = 80
+
+
+def add_conversation(session: Session, *, person_id: int, title: str) -> Conversation:
+    now = datetime.now(UTC)
+    row = ConversationRow(
+        id=uuid4().hex, person_id=person_id, title=title[:TITLE_CHARACTERS], created_at=now, updated_at=now
+    )
+    session.add(row)
+    session.flush()
+    return _conversation(row)
+
+
+def get_conversation(session: Session, conversation_id: str, *, person_id: int) -> Conversation:
+    return _conversation(_own_conversation(session, conversation_id, person_id))
+
+
+def conversations(session: Session, *, person_id: int, search: str = "", limit: int = 200) -> list[Conversation]:
+    """A person's conversations, the latest first; ``search`` looks in titles, questions and answers."""
+    query = select(ConversationRow).where(ConversationRow.person_id == person_id)
+    if search:
+        inside = (
+            select(ExchangeRow.conversation_id)
+            .where(ExchangeRow.person_id == person_id, ExchangeRow.shown)
+            .where(
+                or_(
+                    ExchangeRow.question.icontains(search, autoescape=True),
+                    ExchangeRow.answer.icontains(search, autoescape=True),
+                )
+            )
+        )
+        query = query.where(
+            or_(ConversationRow.title.icontains(search, autoescape=True), ConversationRow.id.in_(inside))
+        )
+    rows = session.scalars(query.order_by(ConversationRow.updated_at.desc()).limit(limit))
+    return [_conversation(row) for row in rows]
+
+
+def rename_conversation(session: Session, conversation_id: str, *, person_id: int, title: str) -> None:
+    _own_conversation(session, conversation_id, person_id).title = title.strip()[:TITLE_CHARACTERS]
+
+
+def delete_conversation(session: Session, conversation_id: str, *, person_id: int) -> None:
+    """Deletes it with its exchanges and their ratings."""
+    session.delete(_own_conversation(session, conversation_id, person_id))
+
+
+def add(session: Session, exchange: Exchange) -> None:
+    """Logs an exchange, usually while it is still streaming, and moves its conversation to the top."""
+    _own_conversation(session, exchange.conversation_id, exchange.person_id).updated_at = exchange.created_at
+    session.add(ExchangeRow(id=exchange.id, created_at=exchange.created_at, **_values(exchange)))
+
+
+def finish(session: Session, exchange: Exchange) -> None:
+    """Overwrites the row of ``exchange`` with its final state. Nothing happens if it was deleted meanwhile."""
+    session.execute(update(ExchangeRow).where(ExchangeRow.id == exchange.id).values(**_values(exchange)))
+
+
+def fail_unfinished(session: Session) -> int:
+    """Marks as failed what was still streaming when the program died; returns how many."""
+    changed = session.execute(
+        update(ExchangeRow)
+        .where(ExchangeRow.status == ExchangeStatus.STREAMING)
+        .values(status=ExchangeStatus.FAILED)
+        .returning(ExchangeRow.id)
+    )
+    return len(changed.all())
+
+
+def get(session: Session, exchange_id: str, *, person_id: int) -> Exchange:
+    row = session.execute(_with_rating().where(ExchangeRow.id == exchange_id)).one_or_none()
+    if row is None or row[0].person_id != person_id:
+        raise NotFoundError("There is no such exchange.")
+    return _exchange(row)
+
+
+def in_conversation(session: Session, conversation_id: str, *, person_id: int) -> list[Exchange]:
+    """What the conversation shows, in order."""
+    _own_conversation(session, conversation_id, person_id)
+    rows = session.execute(
+        _with_rating()
+        .where(ExchangeRow.conversation_id == conversation_id, ExchangeRow.shown)
+        .order_by(ExchangeRow.created_at)
+    )
+    return [_exchange(row) for row in rows]
+
+
+def hide_from(session: Session, exchange_id: str, *, person_id: int) -> None:
+    """Takes an exchange and all later ones out of their conversation (asked again, or edited); the log keeps them."""
+    exchange = get(session, exchange_id, person_id=person_id)
+    session.execute(
+        update(ExchangeRow)
+        .where(ExchangeRow.conversation_id == exchange.conversation_id, ExchangeRow.created_at >= exchange.created_at)
+        .values(shown=False)
+    )
+
+
+def triples(session: Session, *, person_id: int | None = None) -> Iterator[Exchange]:
+    """Every logged exchange, oldest first, streamed; of one person only, if given."""
+    query = _with_rating().order_by(ExchangeRow.created_at, ExchangeRow.id)
+    if person_id is not None:
+        query = query.where(ExchangeRow.person_id == person_id)
+    return map(_exchange, session.execute(query.execution_options(yield_per=200)))
+
+
+def rate(session: Session, exchange_id: str, *, person_id: int, value: Literal[-1, 1]) -> Rating:
+    """Sets or changes the person's rating of their own exchange."""
+    get(session, exchange_id, person_id=person_id)
+    now = datetime.now(UTC)
+    row = session.scalar(_own_rating(exchange_id, person_id))
+    if row is None:
+        row = RatingRow(exchange_id=exchange_id, person_id=person_id, value=value, created_at=now, updated_at=now)
+        session.add(row)
+    row.value, row.updated_at = value, now
+    session.flush()
+    return _rating(row)
+
+
+def withdraw_rating(session: Session, exchange_id: str, *, person_id: int) -> None:
+    get(session, exchange_id, person_id=person_id)
+    session.execute(delete(RatingRow).where(RatingRow.exchange_id == exchange_id, RatingRow.person_id == person_id))
+
+
+def count(session: Session) -> int:
+    return session.scalar(select(func.count()).select_from(ExchangeRow)) or 0
+
+
+def _own_conversation(session: Session, conversation_id: str, person_id: int) -> ConversationRow:
+    row = session.get(ConversationRow, conversation_id)
+    if row is None or row.person_id != person_id:
+        raise NotFoundError("There is no such conversation.")
+    return row
+
+
+def _own_rating(exchange_id: str, person_id: int) -> Select[RatingRow]:
+    return select(RatingRow).where(RatingRow.exchange_id == exchange_id, RatingRow.person_id == person_id)
+
+
+def _with_rating() -> Select[ExchangeRow, RatingRow]:
+    own = and_(RatingRow.exchange_id == ExchangeRow.id, RatingRow.person_id == ExchangeRow.person_id)
+    return select(ExchangeRow, RatingRow).outerjoin(RatingRow, own)
+
+
+def _conversation(row: ConversationRow) -> Conversation:
+    return Conversation(
+        id=row.id, person_id=row.person_id, title=row.title, created_at=row.created_at, updated_at=row.updated_at
+    )
+
+
+def _rating(row: RatingRow) -> Rating:
+    return Rating(
+        exchange_id=row.exchange_id,
+        person_id=row.person_id,
+        value=1 if row.value > 0 else -1,
+        updated_at=row.updated_at,
+    )
+
+
+def _values(exchange: Exchange) -> dict[str, Any]:
+    return {
+        "conversation_id": exchange.conversation_id,
+        "person_id": exchange.person_id,
+        "question": exchange.question,
+        "search_query": exchange.search_query,
+        "document_ids": list(exchange.document_ids),
+        "history": _dumped(_turns, exchange.history),
+        "passages": _dumped(_passages, exchange.passages),
+        "left_out": list(exchange.left_out),
+        "hits": _dumped(_hits, exchange.hits),
+        "prompt_version": exchange.prompt_version,
+        "model": exchange.model,
+        "adapter": exchange.adapter,
+        "answer": exchange.answer,
+        "citations": _dumped(_citations, exchange.citations),
+        "refused": exchange.refused,
+        "status": exchange.status,
+        "private": exchange.private,
+        "prompt_tokens": exchange.prompt_tokens,
+        "completion_tokens": exchange.completion_tokens,
+        "retrieve_ms": exchange.timings.retrieve,
+        "first_token_ms": exchange.timings.first_token,
+        "total_ms": exchange.timings.total,
+    }
+
+
+def _dumped(adapter: TypeAdapter[Any], values: Sequence[Any]) -> list[Any]:
+    dumped: list[Any] = adapter.dump_python(tuple(values), mode="json")
+    return dumped
+
+
+def _exchange(row: Row[ExchangeRow, RatingRow]) -> Exchange:
+    logged, rating = row
+    return Exchange(
+        id=logged.id,
+        conversation_id=logged.conversation_id,
+        person_id=logged.person_id,
+        question=logged.question,
+        search_query=logged.search_query,
+        document_ids=tuple(logged.document_ids),
+        history=_turns.validate_python(logged.history),
+        passages=_passages.validate_python(logged.passages),
+        left_out=tuple(logged.left_out),
+        hits=_hits.validate_python(logged.hits),
+        prompt_version=logged.prompt_version,
+        model=logged.model,
+        adapter=logged.adapter,
+        answer=logged.answer,
+        citations=_citations.validate_python(logged.citations),
+        refused=logged.refused,
+        status=ExchangeStatus(logged.status),
+        private=logged.private,
+        prompt_tokens=logged.prompt_tokens,
+        completion_tokens=logged.completion_tokens,
+        timings=Timings(retrieve=logged.retrieve_ms, first_token=logged.first_token_ms, total=logged.total_ms),
+        created_at=logged.created_at,
+        rating=_rating(rating) if rating is not None else None,
+    )

@@ -1,0 +1,156 @@
+"""The tables. Every row that belongs to somebody says so from the first migration on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, Float, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware times, kept in UTC: SQLite has no time zones of its own."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UtcDateTime, str: Text, list[Any]: JSON}  # noqa: RUF012  (SQLAlchemy's own idiom)
+
+
+class PersonRow(Base):
+    __tablename__ = "people"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), unique=True)
+    role: Mapped[str] = mapped_column(String(10))
+    created_at: Mapped[datetime]
+
+
+class DocumentRow(Base):
+    __tablename__ = "documents"
+    __table_args__ = (
+        Index(None, "scope", "status"),
+        Index(None, "lineage"),
+        UniqueConstraint("scope", "content_hash", "retired"),
+        {"sqlite_autoincrement": True},  # vectors are named by this id: it must never be used twice
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    scope: Mapped[str] = mapped_column(String(40))
+    added_by: Mapped[int] = mapped_column(ForeignKey("people.id"))
+    lineage: Mapped[str] = mapped_column(String(32))
+    generation: Mapped[int] = mapped_column(default=0)
+    name: Mapped[str]
+    file: Mapped[str] = mapped_column(String(32))
+    source: Mapped[str | None]
+    content_hash: Mapped[str] = mapped_column(String(80))
+    size: Mapped[int]
+    status: Mapped[str] = mapped_column(String(10))
+    retired: Mapped[int] = mapped_column(default=0)
+    """0, or the row's own id once it is being deleted: then the same content may be added again at once."""
+    progress: Mapped[float] = mapped_column(default=0.0)
+    reason: Mapped[str | None]
+    pages: Mapped[int | None]
+    sentences: Mapped[int] = mapped_column(default=0)
+    embedding: Mapped[str | None]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class SentenceRow(Base):
+    __tablename__ = "sentences"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012
+
+    document_id: Mapped[int] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"), primary_key=True)
+    index: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    start: Mapped[int]
+    end: Mapped[int]
+    text: Mapped[str]
+    paragraph: Mapped[int]
+    section: Mapped[int]
+    page: Mapped[int | None]
+
+
+class ParagraphRow(Base):
+    """A run of sentences whose words stand in the full-text table ``paragraph_words`` under the same row id."""
+
+    __tablename__ = "paragraphs"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    document_id: Mapped[int] = mapped_column(ForeignKey("documents.id", ondelete="CASCADE"), index=True)
+    first: Mapped[int]
+    last: Mapped[int]
+
+
+class ConversationRow(Base):
+    __tablename__ = "conversations"
+    __table_args__ = (Index(None, "person_id", "updated_at"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("people.id"))
+    title: Mapped[str]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class ExchangeRow(Base):
+    __tablename__ = "exchanges"
+    __table_args__ = (Index(None, "conversation_id", "created_at"), Index(None, "person_id", "created_at"))
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"))
+    person_id: Mapped[int] = mapped_column(ForeignKey("people.id"))
+    question: Mapped[str]
+    search_query: Mapped[str]
+    document_ids: Mapped[list[Any]]
+    history: Mapped[list[Any]]
+    passages: Mapped[list[Any]]
+    left_out: Mapped[list[Any]]
+    hits: Mapped[list[Any]]
+    prompt_version: Mapped[str] = mapped_column(String(20))
+    model: Mapped[str]
+    adapter: Mapped[str | None] = mapped_column(String(80))
+    answer: Mapped[str] = mapped_column(default="")
+    citations: Mapped[list[Any]]
+    refused: Mapped[bool] = mapped_column(default=False)
+    status: Mapped[str] = mapped_column(String(10))
+    private: Mapped[bool]
+    shown: Mapped[bool] = mapped_column(default=True)
+    """False once it was asked again or edited: it leaves the conversation, and stays in the log."""
+    prompt_tokens: Mapped[int] = mapped_column(default=0)
+    completion_tokens: Mapped[int] = mapped_column(default=0)
+    retrieve_ms: Mapped[float] = mapped_column(Float, default=0.0)
+    first_token_ms: Mapped[float | None] = mapped_column(Float)
+    total_ms: Mapped[float] = mapped_column(Float, default=0.0)
+    created_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class RatingRow(Base):
+    __tablename__ = "ratings"
+    __table_args__ = (UniqueConstraint("exchange_id", "person_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    exchange_id: Mapped[str] = mapped_column(ForeignKey("exchanges.id", ondelete="CASCADE"))
+    person_id: Mapped[int] = mapped_column(ForeignKey("people.id"))
+    value: Mapped[int]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
