@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import delete, func, insert, select, text, update
+from sqlalchemy import Select, delete, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from assistant.errors import NotFoundError
@@ -86,23 +86,79 @@ def with_status(session: Session, *statuses: DocumentStatus) -> list[Document]:
     return [_document(row) for row in rows]
 
 
-def set_status(
-    session: Session, document_id: int, status: DocumentStatus, *, progress: float = 0.0, reason: str | None = None
-) -> None:
-    retired = document_id if status is DocumentStatus.DELETING else 0
-    _change(session, document_id, status=status, progress=progress, reason=reason, retired=retired)
+def from_source(session: Session, *, scope: str, source: str) -> list[Document]:
+    """The versions of a file that were ingested from this path and are still here, the newest first."""
+    rows = session.scalars(_from_sources(scope).where(DocumentRow.source == source).order_by(DocumentRow.id.desc()))
+    return [_document(row) for row in rows]
 
 
-def set_progress(session: Session, document_id: int, progress: float) -> None:
-    _change(session, document_id, progress=progress)
+def from_folder(session: Session, *, scope: str, folder: str) -> list[Document]:
+    """What was ingested from files anywhere below ``folder``, a path without a slash at its end."""
+    rows = session.scalars(_from_sources(scope).where(DocumentRow.source.startswith(f"{folder}/", autoescape=True)))
+    return [_document(row) for row in rows]
 
 
-def next_generation(session: Session, document_id: int) -> int:
-    """Counts the generation up and returns it: vectors of an earlier, perhaps unfinished indexing are told apart."""
-    row = session.get_one(DocumentRow, document_id)
-    row.generation += 1
+def older_versions(session: Session, document: Document) -> list[Document]:
+    """What ``document`` replaces once it is ready."""
+    rows = session.scalars(
+        select(DocumentRow).where(
+            DocumentRow.lineage == document.lineage,
+            DocumentRow.id < document.id,
+            DocumentRow.status != DocumentStatus.DELETING,
+        )
+    )
+    return [_document(row) for row in rows]
+
+
+def files(session: Session) -> set[str]:
+    """The names of all originals that belong to a document."""
+    return set(session.scalars(select(DocumentRow.file)))
+
+
+def claim(session: Session, *, documents: int, size: int) -> list[Document]:
+    """Makes the oldest queued documents *indexing*: all of one scope, at least one, at most so many and so many bytes.
+
+    Counts their generation up: it tells their vectors from those of an earlier, perhaps unfinished indexing.
+    """
+    queued = select(DocumentRow).where(DocumentRow.status == DocumentStatus.QUEUED).order_by(DocumentRow.id)
+    claimed: list[DocumentRow] = []
+    for row in session.scalars(queued.limit(documents)):
+        if claimed and (row.scope != claimed[0].scope or sum(c.size for c in claimed) + row.size > size):
+            break
+        claimed.append(row)
+    for row in claimed:
+        row.status, row.progress, row.updated_at = DocumentStatus.INDEXING, 0.0, datetime.now(UTC)
+        row.generation += 1
     session.flush()
-    return row.generation
+    return [_document(row) for row in claimed]
+
+
+def set_status(session: Session, document_id: int, status: DocumentStatus) -> None:
+    retired = document_id if status is DocumentStatus.DELETING else 0
+    _change(session, document_id, status=status, progress=0.0, reason=None, retired=retired)
+
+
+def set_source(session: Session, document_id: int, *, source: str, name: str) -> None:
+    """The file was moved or renamed."""
+    _change(session, document_id, source=source, name=name)
+
+
+def set_progress(session: Session, ids: Sequence[int], progress: float) -> None:
+    session.execute(
+        update(DocumentRow)
+        .where(DocumentRow.id.in_(ids), DocumentRow.status == DocumentStatus.INDEXING)
+        .values(progress=progress, updated_at=datetime.now(UTC))
+    )
+
+
+def set_failed(session: Session, document_id: int, reason: str) -> None:
+    """Marks a document that is being indexed as failed, for a reason that a person understands."""
+    drop_contents(session, document_id)
+    session.execute(
+        update(DocumentRow)
+        .where(DocumentRow.id == document_id, DocumentRow.status == DocumentStatus.INDEXING)
+        .values(status=DocumentStatus.FAILED, reason=reason, progress=0.0, sentences=0, updated_at=datetime.now(UTC))
+    )
 
 
 def set_ready(
@@ -111,8 +167,7 @@ def set_ready(
     """Stores the sentences and their words and makes the document findable: all of it or, on a rollback, none."""
     drop_contents(session, document_id)
     session.execute(insert(SentenceRow), [_sentence_values(document_id, s) for s in sentences])
-    for _, group in groupby(sentences, key=attrgetter("paragraph")):
-        _add_paragraph(session, document_id, list(group))
+    _add_paragraphs(session, document_id, sentences)
     _change(
         session,
         document_id,
@@ -178,14 +233,21 @@ def _change(session: Session, document_id: int, **values: Any) -> None:
     )
 
 
-def _add_paragraph(session: Session, document_id: int, group: list[Sentence]) -> None:
-    row = ParagraphRow(document_id=document_id, first=group[0].index, last=group[-1].index)
-    session.add(row)
-    session.flush()
+def _add_paragraphs(session: Session, document_id: int, sentences: Sequence[Sentence]) -> None:
+    groups = [list(group) for _, group in groupby(sentences, key=attrgetter("paragraph"))]
+    ids = session.scalars(
+        insert(ParagraphRow).returning(ParagraphRow.id, sort_by_parameter_order=True),
+        [{"document_id": document_id, "first": group[0].index, "last": group[-1].index} for group in groups],
+    )
+    words = ["".join(sentence.text for sentence in group) for group in groups]
     session.execute(
         text("INSERT INTO paragraph_words (rowid, words) VALUES (:id, :words)"),
-        {"id": row.id, "words": "".join(sentence.text for sentence in group)},
+        [{"id": id, "words": words} for id, words in zip(ids, words, strict=True)],
     )
+
+
+def _from_sources(scope: str) -> Select[DocumentRow]:
+    return select(DocumentRow).where(DocumentRow.scope == scope, DocumentRow.status != DocumentStatus.DELETING)
 
 
 def _sentence_values(document_id: int, sentence: Sentence) -> dict[str, Any]:

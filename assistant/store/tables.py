@@ -67,7 +67,7 @@ class DocumentRow(Base):
     status: Mapped[str] = mapped_column(String(10))
     retired: Mapped[int] = mapped_column(default=0)
     """0, or the row's own id once it is being deleted: then the same content may be added again at once."""
-    progress: Mapped[float] = mapped_column(default=0.0)
+    progress: Mapped[float] = mapped_column(Float, default=0.0)
     reason: Mapped[str | None]
     pages: Mapped[int | None]
     sentences: Mapped[int] = mapped_column(default=0)
