@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -17,7 +18,7 @@ from assistant.errors import EngineError, InputError
 from assistant.records import SHARED, Exchange, ExchangeStatus, Message, Passage, Person, Timings, Turn, Usage
 from assistant.retrieval.search import Search
 from assistant.settings import Settings
-from assistant.store import exchanges
+from assistant.store import documents, exchanges
 from assistant.store.database import Database
 
 _log = logging.getLogger(__name__)
@@ -65,12 +66,14 @@ class Chat:
         *,
         person: Person,
         conversation_id: str | None = None,
+        history: Sequence[Turn] | None = None,
         document_ids: Sequence[int] = (),
         replaces: str | None = None,
     ) -> AsyncGenerator[Event, None]:
         """Streams one Retrieved, the Tokens and one Finished.
 
-        Without ``conversation_id`` a conversation is begun. ``replaces`` names an exchange that is asked again or was
+        Without ``conversation_id`` a conversation is begun. ``history`` gives the earlier turns of a client that keeps
+        them itself, instead of those of the conversation. ``replaces`` names an exchange that is asked again or was
         edited: it and what came after it leave the conversation. ``document_ids`` limits the search. Closing the
         generator stops the model; what was said so far is logged as *stopped*.
 
@@ -79,11 +82,14 @@ class Chat:
         """
         started = time.perf_counter()
         question = self._checked(question)
-        history, private = await asyncio.to_thread(self._history, person, conversation_id, replaces)
-        query = await self._search_query(question, history)
+        turns, private = await asyncio.to_thread(self._context, person, conversation_id, replaces, document_ids)
+        if history is not None:
+            # What a client's earlier answers rest on is not known: they are taken for private.
+            turns, private = tuple(history[-_TURNS:]), private or bool(history)
+        query = await self._search_query(question, turns)
         scopes = (SHARED, person.scope)
         found = await asyncio.to_thread(self._search.search, query, scopes=scopes, document_ids=document_ids)
-        passages, messages, left_out = await self._fit(question, found.passages, history)
+        passages, messages, left_out = await self._fit(question, found.passages, turns)
         exchange = Exchange(
             id=uuid4().hex,
             conversation_id=conversation_id or "",
@@ -91,7 +97,7 @@ class Chat:
             question=question,
             search_query=query,
             document_ids=tuple(document_ids),
-            history=tuple(history),
+            history=turns,
             passages=passages,
             left_out=left_out,
             hits=found.hits,
@@ -109,8 +115,9 @@ class Chat:
             created_at=datetime.now(UTC),
         )
         exchange = await asyncio.to_thread(self._begin, exchange, replaces)
-        async for event in self._stream(exchange, messages, started):
-            yield event
+        async with aclosing(self._stream(exchange, messages, started)) as events:
+            async for event in events:
+                yield event
 
     def _checked(self, question: str) -> str:
         question = question.strip()
@@ -121,13 +128,15 @@ class Chat:
             raise InputError(f"The question is too long: {len(question):,} characters, at most {longest:,} fit.")
         return question
 
-    def _history(
-        self, person: Person, conversation_id: str | None, replaces: str | None
+    def _context(
+        self, person: Person, conversation_id: str | None, replaces: str | None, document_ids: Sequence[int]
     ) -> tuple[tuple[Turn, ...], bool]:
         """The turns that the question follows, and whether any of them rests on a private document."""
-        if conversation_id is None:
-            return (), False
         with self._database.read() as session:
+            for document_id in document_ids:
+                documents.get(session, document_id, scopes=(SHARED, person.scope))
+            if conversation_id is None:
+                return (), False
             earlier = exchanges.in_conversation(session, conversation_id, person_id=person.id)
             if replaces is not None:
                 edited = exchanges.get(session, replaces, person_id=person.id)
@@ -185,10 +194,11 @@ class Chat:
         problem = None
         try:
             yield Retrieved(exchange)
-            async for delta in self._deltas(exchange, messages):
-                answer.add(delta)
-                if delta.text:
-                    yield Token(delta.text)
+            async with aclosing(self._deltas(exchange, messages)) as deltas:
+                async for delta in deltas:
+                    answer.add(delta)
+                    if delta.text:
+                        yield Token(delta.text)
             answer.status = ExchangeStatus.COMPLETE
         except EngineError as error:
             _log.exception("the model failed on exchange %s", exchange.id)
@@ -205,12 +215,9 @@ class Chat:
             return
         generation = self._settings.generation
         sampling = Sampling(max_tokens=generation.max_tokens, temperature=generation.temperature)
-        stream = self._engine.stream(messages, sampling=sampling, adapter=exchange.adapter)
-        try:
+        async with aclosing(self._engine.stream(messages, sampling=sampling, adapter=exchange.adapter)) as stream:
             async for delta in stream:
                 yield delta
-        finally:
-            await stream.aclose()
 
     def _finish(self, exchange: Exchange) -> None:
         with self._database.write() as session:
