@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Select, delete, func, insert, select, text, update
+from sqlalchemy import Select, and_, delete, func, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from assistant.errors import NotFoundError
@@ -113,6 +113,16 @@ def older_versions(session: Session, document: Document) -> list[Document]:
 def files(session: Session) -> set[str]:
     """The names of all originals that belong to a document."""
     return set(session.scalars(select(DocumentRow.file)))
+
+
+def requeue(session: Session, *, embedding: str) -> None:
+    """Queues again what was left *indexing*, and what is *ready* with vectors of a model other than ``embedding``."""
+    outdated = and_(DocumentRow.status == DocumentStatus.READY, DocumentRow.embedding != embedding)
+    session.execute(
+        update(DocumentRow)
+        .where(or_(DocumentRow.status == DocumentStatus.INDEXING, outdated))
+        .values(status=DocumentStatus.QUEUED, progress=0.0, updated_at=datetime.now(UTC))
+    )
 
 
 def claim(session: Session, *, documents: int, size: int) -> list[Document]:
