@@ -1,0 +1,79 @@
+"""What tests share: a fresh state folder with its database, vectors and library, and the one embedding model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from assistant.documents.ingest import Library
+from assistant.records import Person, Role
+from assistant.retrieval.embeddings import Embedder
+from assistant.retrieval.search import Search
+from assistant.retrieval.vectors import Vectors
+from assistant.settings import Limits, Retrieval
+from assistant.store import accounts
+from assistant.store.database import Database, open_database, sqlite_url
+from assistant.store.tables import PersonRow
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    admin: Person
+    ana: Person
+    rui: Person
+
+
+@pytest.fixture(scope="session")
+def embedder(tmp_path_factory: pytest.TempPathFactory) -> Embedder:
+    return Embedder(Retrieval().embedding_model, tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """An empty state folder."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def database(state: Path) -> Iterator[Database]:
+    database = open_database(sqlite_url(state / "fiel.db"))
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def people(database: Database) -> People:
+    """The administrator and two users."""
+    with database.write() as session:
+        users = [PersonRow(name=name, role=Role.USER, created_at=datetime.now(UTC)) for name in ("ana", "rui")]
+        session.add_all(users)
+        session.flush()
+        ana, rui = (Person(id=row.id, name=row.name, role=Role.USER) for row in users)
+        return People(admin=accounts.local_admin(session), ana=ana, rui=rui)
+
+
+@pytest.fixture
+def vectors(state: Path) -> Iterator[Vectors]:
+    vectors = Vectors(state / "vectors", None)
+    yield vectors
+    vectors.close()
+
+
+@pytest.fixture
+def library(database: Database, vectors: Vectors, embedder: Embedder, state: Path) -> Iterator[Library]:
+    """A library that indexes in the background; ``library.wait_idle()`` waits until all is done."""
+    library = Library(database=database, vectors=vectors, embedder=embedder, folder=state, limits=Limits())
+    library.start()
+    yield library
+    library.close()
+
+
+@pytest.fixture
+def search(database: Database, vectors: Vectors, embedder: Embedder) -> Search:
+    return Search(database=database, vectors=vectors, embedder=embedder, settings=Retrieval())
