@@ -225,6 +225,14 @@ def sentences_between(session: Session, document_id: int, first: int, last: int)
     return [_sentence(row) for row in rows]
 
 
+def sentence_at(session: Session, document_id: int, *, start: int | None = None, page: int | None = None) -> int:
+    """The index of the sentence that holds character ``start``, or that begins ``page``; 0 when there is none."""
+    query = select(func.min(SentenceRow.index)).where(SentenceRow.page == page)
+    if start is not None:
+        query = select(func.max(SentenceRow.index)).where(SentenceRow.start <= start)
+    return session.scalar(query.where(SentenceRow.document_id == document_id)) or 0
+
+
 def ready(session: Session, ids: Iterable[int], *, scopes: Sequence[str]) -> dict[int, Document]:
     """Those of the documents that can be shown to somebody who may see ``scopes``, by id."""
     rows = session.scalars(
