@@ -71,26 +71,27 @@ def _body_size(pages: list[list[_Line]]) -> float:
 
 
 def _without_running_lines(pages: list[list[_Line]]) -> list[list[_Line]]:
-    """Drops what stands at the top or bottom of most pages, give or take the page number."""
-    counts = Counter(key for page in pages for key in {_running(line) for line in _edges(page)})
+    """Drops what stands at the top or bottom of most pages, the same each time or with the number of the page."""
+    keys = [[_running_keys(line, number) for line in page] for number, page in enumerate(pages)]
+    edges = [set[str]().union(*page[:_RUNNING_LINES], *page[-_RUNNING_LINES:]) for page in keys]
+    counts = Counter(key for edge in edges for key in edge)
     repeated = {key for key, count in counts.items() if len(pages) >= 3 and count > 0.6 * len(pages)}
     kept = []
-    for page in pages:
+    for page, page_keys in zip(pages, keys, strict=True):
         start, end = 0, len(page)
-        while start < min(end, _RUNNING_LINES) and _running(page[start]) in repeated:
+        while start < min(end, _RUNNING_LINES) and page_keys[start] & repeated:
             start += 1
-        while end > max(start, len(page) - _RUNNING_LINES) and _running(page[end - 1]) in repeated:
+        while end > max(start, len(page) - _RUNNING_LINES) and page_keys[end - 1] & repeated:
             end -= 1
         kept.append(page[start:end])
     return kept
 
 
-def _edges(page: list[_Line]) -> list[_Line]:
-    return page[:_RUNNING_LINES] + page[-_RUNNING_LINES:]
-
-
-def _running(line: _Line) -> str:
-    return re.sub(r"\d+", "#", line.text).casefold()
+def _running_keys(line: _Line, page: int) -> set[str]:
+    """The line itself, and the line with one of its numbers counted from the page: page 3 of 9, page 4 of 9."""
+    text = line.text
+    numbers = re.finditer(r"\d{1,6}", text)
+    return {text} | {f"{text[: m.start()]}#{int(m.group()) - page}{text[m.end() :]}" for m in numbers}
 
 
 def _paragraphs(lines: list[_Line], *, body: float) -> str:

@@ -84,7 +84,7 @@ def _read_in_child(request: dict[str, Any], limits: Limits, writable: int) -> No
 
 def _read(request: dict[str, Any], limits: Limits) -> dict[str, Any]:
     try:
-        _confine(limits)
+        confine(limits)
         parsed = reader.read(Path(request["path"]), name=request["name"], limits=limits)
         return {"text": parsed.text, "pages": [(page.number, page.start, page.end) for page in parsed.pages]}
     except DocumentError as error:
@@ -98,7 +98,7 @@ def _read(request: dict[str, Any], limits: Limits) -> dict[str, Any]:
         }
 
 
-def _confine(limits: Limits) -> None:
+def confine(limits: Limits) -> None:
     """Bounds memory and processor time, and forbids Python code the network, other processes and writing files."""
     pages_held = int(Path("/proc/self/statm").read_text().split()[0])
     allowed = pages_held * resource.getpagesize() + limits.memory

@@ -35,7 +35,7 @@ def decode(data: bytes) -> str | None:
     marked = next((encoding for mark, encoding in _BOMS if data.startswith(mark)), None) or _unmarked_utf16(data)
     if marked is not None:
         return data.decode(marked, errors="replace")
-    if b"\0" in data[:_DETECTION_BYTES]:
+    if data.count(0, 0, _DETECTION_BYTES) > 0.02 * min(len(data), _DETECTION_BYTES):
         return None
     try:
         return data.decode("utf-8")
@@ -55,7 +55,7 @@ def clean(text: str) -> str:
     text = _BREAKS.sub("\n", text)
     text = _SPACES.sub(" ", _JUNK.sub("", text))
     text = unicodedata.normalize("NFC", text)
-    return _BLANK_LINES.sub("\n\n", text).strip("\n").rstrip()
+    return _BLANK_LINES.sub("\n\n", text).strip()
 
 
 def rows(table: Iterable[Sequence[str]]) -> str:
