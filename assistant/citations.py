@@ -18,20 +18,26 @@ def cited(answer: str, passages: Sequence[Passage]) -> tuple[Citation, ...]:
     previous mark. Marks of passages that do not exist are passed over.
     """
     found: dict[tuple[int, int], Citation] = {}
-    for claim, n in _claims(answer):
-        if 1 <= n <= len(passages):
-            citation = _best_sentence(claim, n, passages[n - 1])
-            found.setdefault((n, citation.sentence_index), citation)
+    for _, _, citation in marks(answer, passages):
+        found.setdefault((citation.n, citation.sentence_index), citation)
     return tuple(found.values())
 
 
-def _claims(answer: str) -> Iterator[tuple[str, int]]:
+def marks(answer: str, passages: Sequence[Passage]) -> Iterator[tuple[int, int, Citation]]:
+    """Each mark of the answer that names one of the passages: where it starts and ends, and what it points to."""
+    for claim, mark in _claims(answer):
+        n = int(mark.group(1))
+        if 1 <= n <= len(passages):
+            yield mark.start(), mark.end(), _best_sentence(claim, n, passages[n - 1])
+
+
+def _claims(answer: str) -> Iterator[tuple[str, re.Match[str]]]:
     """The text that each mark closes; adjacent marks close the same text."""
     claim, start = "", 0
     for mark in _MARK.finditer(answer):
         claim = answer[start : mark.start()].strip(" \n.") or claim
         start = mark.end()
-        yield claim, int(mark.group(1))
+        yield claim, mark
 
 
 def _best_sentence(claim: str, n: int, passage: Passage) -> Citation:

@@ -1,0 +1,108 @@
+"""The documents panel: upload, list with progress, choice, retry and deletion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from assistant.documents.ingest import upload_scope
+from assistant.errors import FielError
+from assistant.services import Services
+from assistant.ui import lists, render, views, words
+from assistant.ui.events import Updates, chosen_ids, number_of, reported, warn
+from assistant.ui.layout import IDLE_SECONDS, WATCH_SECONDS, Page
+from assistant.ui.people import current_person
+
+_EVENTS_AT_ONCE = 16
+_UPLOADS_AT_ONCE = 4
+
+
+class DocumentEvents:
+    """The handlers of the documents panel. One instance serves all people."""
+
+    def __init__(self, *, page: Page, services: Services) -> None:
+        self._page = page
+        self._services = services
+
+    def wire(self) -> None:
+        page = self._page
+        shown = [page.documents, page.notice, page.chosen, page.clock]
+        place: list[Any] = [page.chosen, page.editing]
+        quick: dict[str, Any] = {
+            "outputs": shown,
+            "show_progress": "hidden",
+            "concurrency_limit": _EVENTS_AT_ONCE,
+            "concurrency_id": "documents",
+            "api_visibility": "private",
+        }
+        page.clock.tick(self.look, place, **quick)
+        page.documents.choose(self.choose, place, **quick)
+        page.documents.remove(self.remove, place, **quick)
+        page.documents.read_again(self.read_again, place, **quick)
+        page.notice.ask_all(self.ask_all, place, **quick)
+        page.upload.upload(
+            self.add,
+            [page.upload, *place],
+            [page.upload, *shown],
+            show_progress="hidden",
+            concurrency_limit=_UPLOADS_AT_ONCE,
+            api_visibility="private",
+        )
+
+    def add(self, files: list[str] | None, chosen: object, editing: str) -> Updates:
+        """Takes the uploaded files over, each on its own: one that cannot be added does not stop the others."""
+        person = current_person(self._services)
+        with reported():
+            known = {document.id for document in self._services.library.documents(person)}
+            for path in map(Path, files or ()):
+                try:
+                    document = self._services.library.add(
+                        path.name, path, scope=upload_scope(person), person=person
+                    )
+                except FielError as error:
+                    warn(words.NOT_ADDED.format(name=path.name, reason=error))
+                else:
+                    if document.id in known:
+                        gr.Info(render.message(words.ALREADY_THERE.format(name=path.name, same=document.name)), title="")
+                finally:
+                    path.unlink(missing_ok=True)  # Gradio's copy, which it would serve to anybody
+        return {self._page.upload: None} | self.look(chosen, editing)
+
+    def look(self, chosen: object, editing: str) -> Updates:
+        """The list as it is now, and a clock that runs fast only while something is being read."""
+        with reported():
+            documents = self._services.library.documents(current_person(self._services))
+        there = {document.id for document in documents}
+        still = [document_id for document_id in chosen_ids(chosen) if document_id in there]
+        return {
+            self._page.documents: lists.documents(documents, chosen=still),
+            self._page.notice: views.notice(documents, chosen=still, editing=bool(editing)),
+            self._page.chosen: still,
+            self._page.clock: gr.Timer(WATCH_SECONDS if views.unread(documents) else IDLE_SECONDS),
+        }
+
+    def choose(self, chosen: object, editing: str, event: gr.EventData) -> Updates:
+        """Adds a document to those that questions are limited to, or takes it out."""
+        with reported():
+            document_id = number_of(event, "document")
+        ids = chosen_ids(chosen)
+        return self.look([i for i in ids if i != document_id] if document_id in ids else [*ids, document_id], editing)
+
+    def ask_all(self, chosen: object, editing: str) -> Updates:
+        return self.look([], editing)
+
+    def remove(self, chosen: object, editing: str, event: gr.EventData) -> Updates:
+        with reported():
+            self._services.library.remove(
+                number_of(event, "document"), person=current_person(self._services)
+            )
+        return self.look(chosen, editing)
+
+    def read_again(self, chosen: object, editing: str, event: gr.EventData) -> Updates:
+        with reported():
+            self._services.library.retry(
+                number_of(event, "document"), person=current_person(self._services)
+            )
+        return self.look(chosen, editing)
