@@ -185,6 +185,7 @@ class Indexer:
                 reported = self._report(texts, _PARSED + (1 - _PARSED) * done / total)
                 if not self._still_indexing(texts):
                     return
+                self._finish_deletions(but=[text.document for text in texts])  # theirs come when no vector follows
         _reached("after_vectors", [text.document for text in texts])
 
     def _report(self, texts: Sequence[_Text], progress: float) -> float:
@@ -223,10 +224,13 @@ class Indexer:
                 for document in documents:
                     store.set_failed(session, document.id, reason)
 
-    def _finish_deletions(self) -> None:
+    def _finish_deletions(self, *, but: Sequence[Document] = ()) -> None:
         with self._database.read() as session:
             deleted = store.with_status(session, DocumentStatus.DELETING)
+        busy = set(_ids(but))
         for document in deleted:
+            if document.id in busy:
+                continue
             self._vectors.delete_document(document.scope, document.id)
             _reached("after_vectors_deleted", [document])
             with self._database.write() as session:
