@@ -8,29 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import torch
 from jinja2 import TemplateError
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, Cache, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from assistant.engines import lora
 from assistant.engines.base import Delta, Sampling
+from assistant.engines.generation import generate
 from assistant.errors import ContextError, EngineError, ModelError
-from assistant.records import Message, Usage
+from assistant.records import Message
 from assistant.settings import ROOT
 
 STARTER = ROOT / "data" / "models" / "starter"
 """The folder of the bundled model."""
 
 _AT_ONCE = 4  # requests that take turns; each holds its own keys and values in memory, more of them wait in line
-_PREFILL = 512  # tokens read in one turn: a long prompt can be stopped, and lets others speak in between
 _SMALL = 200_000_000  # parameters; below, threads wait for each other longer than they compute
 
 _T = TypeVar("_T")
@@ -86,7 +86,7 @@ class LocalEngine:
                 f"the model's {self.context_tokens:,}."
             )
         async with self._turns:
-            steps = _generate(model, prompt, sampling, ends=self._ends, decode=self._decoded)
+            steps = generate(model, prompt, sampling, ends=self._ends, decode=self._decoded)
             while (delta := await self._work(partial(next, steps, None))) is not None:
                 if delta.text or delta.finish:
                     yield delta
@@ -195,69 +195,3 @@ def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> f
     ends = model.generation_config.eos_token_id if model.generation_config else None
     listed = ends if isinstance(ends, list) else [ends]
     return frozenset(end for end in [*listed, tokenizer.eos_token_id] if end is not None)
-
-
-def _generate(
-    model: PreTrainedModel,
-    prompt: list[int],
-    sampling: Sampling,
-    *,
-    ends: frozenset[int],
-    decode: Callable[[list[int]], str],
-) -> Iterator[Delta]:
-    """One Delta for each run of the model, those that only read the prompt or complete no character without text."""
-    text = _Text(decode)
-    cache, token, written = None, prompt[-1], 0
-    for start in range(0, len(prompt) - 1, _PREFILL):
-        _, cache = _forward(model, prompt[start : min(start + _PREFILL, len(prompt) - 1)], cache)
-        yield Delta()
-    finish: Literal["stop", "length"] = "length"
-    while written < sampling.max_tokens:
-        logits, cache = _forward(model, [token], cache)
-        token = _choose(logits, sampling.temperature)
-        written += 1
-        if token in ends:
-            finish = "stop"
-            break
-        yield Delta(text.add(token))
-    yield Delta(text.rest(), finish, Usage(prompt_tokens=len(prompt), completion_tokens=written))
-
-
-@torch.inference_mode()
-def _forward(model: PreTrainedModel, tokens: list[int], cache: Cache | None) -> tuple[torch.Tensor, Cache]:
-    """The logits [vocabulary] that follow the last of ``tokens``, and the cache with all of them added."""
-    ids = torch.tensor([tokens], device=model.device)
-    output = model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
-    return output.logits[0, -1], output.past_key_values
-
-
-def _choose(logits: torch.Tensor, temperature: float) -> int:
-    if temperature == 0:
-        return int(logits.argmax())
-    return int(torch.multinomial(torch.softmax(logits.float() / temperature, dim=-1), 1))
-
-
-class _Text:
-    """Turns tokens into text as they come; a character whose bytes are spread over tokens waits for the last one."""
-
-    _HALF = "\ufffd"
-
-    def __init__(self, decode: Callable[[list[int]], str]) -> None:
-        self._decode = decode
-        self._tokens: list[int] = []  # those since the last whole character, led by the one before them
-        self._shown = 0  # characters of these that were handed out
-
-    def add(self, token: int) -> str:
-        self._tokens.append(token)
-        text = self._decode(self._tokens)
-        if text.endswith(self._HALF):
-            return ""
-        piece = text[self._shown :]
-        # A token may be written differently at the very beginning (without its space): the last one stays as a lead.
-        self._tokens = self._tokens[-1:]
-        self._shown = len(self._decode(self._tokens))
-        return piece
-
-    def rest(self) -> str:
-        """What is still waiting, without a half character at its end."""
-        return self._decode(self._tokens)[self._shown :].rstrip(self._HALF)

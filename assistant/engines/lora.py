@@ -40,17 +40,18 @@ def adapted(base: PreTrainedModel, folder: Path, *, base_names: Collection[str])
 
     Raises ModelError when the adapter is missing, damaged, pickled, made for another base, or not plain LoRA.
     """
-    config = _config(folder)
-    _check_base(folder, config, base_names)
     try:
+        config = _config(folder)
+        _check_base(folder, config, base_names)
         weights = load_file(folder / WEIGHTS)
         config.inference_mode = True
+        config.base_model_name_or_path = base.name_or_path  # checked above; the folder may have moved since
         model = get_peft_model(_sharing_copy(base), config)
         expected = get_peft_model_state_dict(model, save_embedding_layers=False)
         if {name: tensor.shape for name, tensor in weights.items()} != {n: t.shape for n, t in expected.items()}:
             raise ModelError(f"The adapter {folder.name} does not fit this model: its tensors are others.")
         set_peft_model_state_dict(model, weights)
-    except (OSError, SafetensorError, ValueError, RuntimeError) as error:
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"The adapter {folder.name} cannot be loaded: {error}") from error
     return cast(PreTrainedModel, model.get_base_model().eval())
 
@@ -64,10 +65,9 @@ def _sharing_copy(base: PreTrainedModel) -> PreTrainedModel:
 def _config(folder: Path) -> LoraConfig:
     if not (folder / WEIGHTS).is_file():
         raise ModelError(f"The adapter {folder.name} holds no {WEIGHTS}; weights in other forms are not read.")
-    try:
-        config = PeftConfig.from_pretrained(str(folder))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"The adapter {folder.name} has no readable {CONFIG}: {error}") from error
+    if not (folder / CONFIG).is_file():  # peft would go and look for it on the hub
+        raise ModelError(f"The adapter {folder.name} holds no {CONFIG}.")
+    config = PeftConfig.from_pretrained(str(folder))
     if not isinstance(config, LoraConfig):
         raise ModelError(f"The adapter {folder.name} is not LoRA.")
     for name, allowed in _PLAIN.items():
