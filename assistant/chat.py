@@ -14,8 +14,8 @@ from uuid import uuid4
 from assistant import followups, language, prompts
 from assistant.citations import cited
 from assistant.engines.base import Delta, Engine, Sampling
-from assistant.errors import EngineError, InputError
-from assistant.records import SHARED, Exchange, ExchangeStatus, Message, Passage, Person, Timings, Turn, Usage
+from assistant.errors import EngineError, InputError, NotFoundError
+from assistant.records import SHARED, Exchange, ExchangeStatus, Passage, Person, Timings, Turn, Usage
 from assistant.retrieval.search import Search
 from assistant.settings import Settings
 from assistant.store import documents, exchanges
@@ -89,7 +89,7 @@ class Chat:
         query = await self._search_query(question, turns)
         scopes = (SHARED, person.scope)
         found = await asyncio.to_thread(self._search.search, query, scopes=scopes, document_ids=document_ids)
-        passages, messages, left_out = await self._fit(question, found.passages, turns)
+        passages, turns, left_out = await self._fit(question, found.passages, turns)
         exchange = Exchange(
             id=uuid4().hex,
             conversation_id=conversation_id or "",
@@ -114,8 +114,8 @@ class Chat:
             timings=Timings(retrieve=_milliseconds_since(started), first_token=None, total=0.0),
             created_at=datetime.now(UTC),
         )
-        exchange = await asyncio.to_thread(self._begin, exchange, replaces)
-        async with aclosing(self._stream(exchange, messages, started)) as events:
+        exchange = await self._begun(exchange, replaces)
+        async with aclosing(self._stream(exchange, started)) as events:
             async for event in events:
                 yield event
 
@@ -135,11 +135,13 @@ class Chat:
         with self._database.read() as session:
             for document_id in document_ids:
                 documents.get(session, document_id, scopes=(SHARED, person.scope))
+            edited = None if replaces is None else exchanges.get(session, replaces, person_id=person.id)
+            if edited is not None and edited.conversation_id != conversation_id:
+                raise NotFoundError("There is no such exchange in this conversation.")
             if conversation_id is None:
                 return (), False
             earlier = exchanges.in_conversation(session, conversation_id, person_id=person.id)
-            if replaces is not None:
-                edited = exchanges.get(session, replaces, person_id=person.id)
+            if edited is not None:
                 earlier = [exchange for exchange in earlier if exchange.created_at < edited.created_at]
         turns = [Turn(e.question, e.answer) for e in earlier if e.answer]
         return tuple(turns[-_TURNS:]), any(exchange.private for exchange in earlier)
@@ -149,14 +151,19 @@ class Chat:
             return await followups.by_model(question, history, engine=self._engine)
         return followups.by_rule(question, history)
 
+    @property
+    def _answer_tokens(self) -> int:
+        """Tokens of an answer, at most: as set, but never more than half of the model's window."""
+        return min(self._settings.generation.max_tokens, self._engine.context_tokens // 2)
+
     async def _fit(
         self, question: str, found: Sequence[Passage], history: Sequence[Turn]
-    ) -> tuple[tuple[Passage, ...], list[Message], tuple[int, ...]]:
-        """The passages and messages that fit the model's window, and the ranks (from 1) of those that had to go.
+    ) -> tuple[tuple[Passage, ...], tuple[Turn, ...], tuple[int, ...]]:
+        """The passages and turns that fit the model's window, and the ranks (from 1) of the passages that had to go.
 
-        Passages go whole, the lowest score first; then the earliest turns.
+        Passages go whole, the lowest score first, until one is left; then the earliest turns.
         """
-        room = self._engine.context_tokens - self._settings.generation.max_tokens
+        room = self._engine.context_tokens - self._answer_tokens
         ranks = list(range(1, len(found) + 1))
         turns = list(history)
         while True:
@@ -164,16 +171,28 @@ class Chat:
             messages = prompts.render(question=question, passages=kept, history=turns)
             if await self._engine.count_tokens(messages) <= room:
                 break
-            if len(ranks) > 1 or (ranks and not turns):
+            if len(ranks) > 1:
                 ranks.remove(min(ranks, key=lambda rank: found[rank - 1].score))
             elif turns:
                 turns.pop(0)
             else:
-                raise InputError("The question is too long for this model. Please shorten it.")
+                raise InputError("The question is too long for this model. Please shorten it or ask about one thing.")
         left_out = tuple(rank for rank in range(1, len(found) + 1) if rank not in ranks)
         if left_out or len(turns) < len(history):
             _log.info("left out for length: passages %s, %d turns", left_out, len(history) - len(turns))
-        return kept, messages, left_out
+        return kept, tuple(turns), left_out
+
+    async def _begun(self, exchange: Exchange, replaces: str | None) -> Exchange:
+        """Logs the exchange; one that is cancelled in this very moment is logged as *stopped*."""
+        beginning = asyncio.ensure_future(asyncio.to_thread(self._begin, exchange, replaces))
+        try:
+            return await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            await asyncio.wait([beginning])
+            if beginning.exception() is None:
+                stopped = replace(beginning.result(), status=ExchangeStatus.STOPPED)
+                await asyncio.shield(asyncio.to_thread(self._finish, stopped))
+            raise
 
     def _begin(self, exchange: Exchange, replaces: str | None) -> Exchange:
         with self._database.write() as session:
@@ -187,14 +206,12 @@ class Chat:
             exchanges.add(session, exchange)
         return exchange
 
-    async def _stream(
-        self, exchange: Exchange, messages: Sequence[Message], started: float
-    ) -> AsyncGenerator[Event, None]:
+    async def _stream(self, exchange: Exchange, started: float) -> AsyncGenerator[Event, None]:
         answer = _Answer(exchange, started)
         problem = None
         try:
             yield Retrieved(exchange)
-            async with aclosing(self._deltas(exchange, messages)) as deltas:
+            async with aclosing(self._deltas(exchange)) as deltas:
                 async for delta in deltas:
                     answer.add(delta)
                     if delta.text:
@@ -203,18 +220,21 @@ class Chat:
         except EngineError as error:
             _log.exception("the model failed on exchange %s", exchange.id)
             answer.status, problem = ExchangeStatus.FAILED, str(error)
+        except Exception:
+            answer.status = ExchangeStatus.FAILED
+            raise
         finally:
             # Reached by a stop too, where the task is being cancelled: the log must be written all the same.
             finished = answer.finished()
             await asyncio.shield(asyncio.to_thread(self._finish, finished))
         yield Finished(finished, problem)
 
-    async def _deltas(self, exchange: Exchange, messages: Sequence[Message]) -> AsyncGenerator[Delta, None]:
+    async def _deltas(self, exchange: Exchange) -> AsyncGenerator[Delta, None]:
         if not exchange.passages:  # nothing to read: no model is needed to say so
             yield Delta(prompts.REFUSALS[language.detect(exchange.question)], finish="stop")
             return
-        generation = self._settings.generation
-        sampling = Sampling(max_tokens=generation.max_tokens, temperature=generation.temperature)
+        messages = prompts.render(question=exchange.question, passages=exchange.passages, history=exchange.history)
+        sampling = Sampling(max_tokens=self._answer_tokens, temperature=self._settings.generation.temperature)
         async with aclosing(self._engine.stream(messages, sampling=sampling, adapter=exchange.adapter)) as stream:
             async for delta in stream:
                 yield delta

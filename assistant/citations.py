@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 
 from assistant.records import Citation, Passage
 
-_MARK = re.compile(r"\[(\d+)\]")
+_MARK = re.compile(r"\[\d+(?:, ?\d+)*\]")
+_NUMBER = re.compile(r"\[?(\d+)(?:, ?|\])")
 _WORD = re.compile(r"\w+")
 
 
 def cited(answer: str, passages: Sequence[Passage]) -> tuple[Citation, ...]:
-    """One citation for each different sentence that a mark ``[n]`` of the answer points to, in order.
+    """One citation for each different sentence that a mark ``[n]`` or ``[n, m]`` of the answer points to, in order.
 
     The sentence is the one of passage ``n`` that shares most words with what the mark closes: the text since the
     previous mark. Marks of passages that do not exist are passed over.
@@ -24,20 +25,24 @@ def cited(answer: str, passages: Sequence[Passage]) -> tuple[Citation, ...]:
 
 
 def marks(answer: str, passages: Sequence[Passage]) -> Iterator[tuple[int, int, Citation]]:
-    """Each mark of the answer that names one of the passages: where it starts and ends, and what it points to."""
-    for claim, mark in _claims(answer):
-        n = int(mark.group(1))
-        if 1 <= n <= len(passages):
-            yield mark.start(), mark.end(), _best_sentence(claim, n, passages[n - 1])
+    """Each mark of the answer that names one of the passages: where it starts and ends, and what it points to.
+
+    The numbers of ``[n, m]`` are a mark each: ``[n, `` and ``m]``.
+    """
+    for claim, start, end in _claims(answer):
+        for number in _NUMBER.finditer(answer, start, end):
+            n = int(number.group(1))
+            if 1 <= n <= len(passages):
+                yield number.start(), number.end(), _best_sentence(claim, n, passages[n - 1])
 
 
-def _claims(answer: str) -> Iterator[tuple[str, re.Match[str]]]:
-    """The text that each mark closes; adjacent marks close the same text."""
+def _claims(answer: str) -> Iterator[tuple[str, int, int]]:
+    """The text that each mark closes, and where the mark starts and ends; adjacent marks close the same text."""
     claim, start = "", 0
     for mark in _MARK.finditer(answer):
         claim = answer[start : mark.start()].strip(" \n.") or claim
         start = mark.end()
-        yield claim, mark
+        yield claim, mark.start(), mark.end()
 
 
 def _best_sentence(claim: str, n: int, passage: Passage) -> Citation:

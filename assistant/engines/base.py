@@ -20,7 +20,10 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of a streamed answer. The last one carries ``finish`` and ``usage``, and may carry no text."""
+    """A piece of a streamed answer, with the tokens used so far where they are known.
+
+    The last one carries ``finish`` and ``usage``, and may carry no text.
+    """
 
     text: str = ""
     finish: Literal["stop", "length"] | None = None

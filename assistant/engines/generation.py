@@ -41,8 +41,8 @@ def generate(
         if token in ends:
             finish = "stop"
             break
-        yield Delta(text.add(token))
-    yield Delta(text.rest(), finish, Usage(prompt_tokens=len(prompt), completion_tokens=written))
+        yield Delta(text.add(token), usage=Usage(len(prompt), written))
+    yield Delta(text.rest(), finish, Usage(len(prompt), written))
 
 
 @torch.inference_mode()
