@@ -18,7 +18,7 @@ SYSTEM = (
     f"passages do not hold the answer, reply only: {REFUSALS['en']} In Portuguese: {REFUSALS['pt']}"
 )
 
-_CITATION = re.compile(r"\s*\[\d+\]")
+_CITATION = re.compile(r"\s*\[\d+(?:, ?\d+)*\]")
 
 
 def render(*, question: str, passages: Sequence[Passage], history: Sequence[Turn] = ()) -> list[Message]:

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import pytest
+
+from assistant import prompts
+from assistant.records import Message, Turn
+from tests.assistant.test_citations import CITY, RIVER
+
+
+def test_passages_are_numbered_in_the_order_given() -> None:
+    messages = prompts.render(question="Where?", passages=[replace(CITY, page=3), RIVER])
+    assert messages == [
+        Message("system", prompts.SYSTEM),
+        Message("user", f"[1] b.txt, p. 3\n{CITY.text}\n\n[2] a.txt\n{RIVER.text}\n\nQuestion: Where?"),
+    ]
+
+
+def test_without_passages_only_the_question_is_asked() -> None:
+    assert prompts.render(question="Where?", passages=[])[-1] == Message("user", "Question: Where?")
+
+
+def test_earlier_turns_lose_the_marks_of_passages_that_are_gone() -> None:
+    history = [Turn("Who?", "Ana [1] and Rui [2]."), Turn("When?", "In 1894 [1, 2].")]
+    assert prompts.render(question="Where?", passages=[CITY], history=history)[1:5] == [
+        Message("user", "Who?"),
+        Message("assistant", "Ana and Rui."),
+        Message("user", "When?"),
+        Message("assistant", "In 1894."),
+    ]
+
+
+@pytest.mark.parametrize("refusal", prompts.REFUSALS.values())
+def test_knows_its_refusals(refusal: str) -> None:
+    assert refusal in prompts.SYSTEM
+    for answer in (refusal, refusal.rstrip("."), f" {refusal}\n", f"{refusal} [1]", f"{refusal.rstrip('.')} [1]."):
+        assert prompts.is_refusal(answer), answer
+    assert not prompts.is_refusal(f"{refusal} It is 300 km long [1].")
+    assert not prompts.is_refusal("")
+
+
+def test_the_version_stands_for_the_rendered_bytes() -> None:
+    """A change here is a new version: models and adapters are served with the format they were trained with."""
+    messages = prompts.render(question="Q?", passages=[RIVER], history=[Turn("Who?", "Ana [1].")])
+    rendered = "\n".join(f"{message.role}: {message.content}" for message in messages)
+    assert (prompts.VERSION, hashlib.sha256(rendered.encode()).hexdigest()[:16]) == ("1", "12cb08bbd70a8628")
