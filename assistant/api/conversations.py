@@ -37,21 +37,21 @@ def listed(
 
 
 @router.get("/{conversation_id}")
-def one(conversation_id: str, services: Parts, person: Me) -> dict[str, Any]:
+def one(conversation_id: Text, services: Parts, person: Me) -> dict[str, Any]:
     """A conversation with its exchanges in order."""
     conversation, turns = _read(services, person, conversation_id)
     return _as_json(conversation) | {"exchanges": [triples.as_json(exchange) for exchange in turns]}
 
 
 @router.patch("/{conversation_id}")
-def rename(conversation_id: str, body: TitleBody, services: Parts, person: Me) -> dict[str, Any]:
+def rename(conversation_id: Text, body: TitleBody, services: Parts, person: Me) -> dict[str, Any]:
     with services.database.write() as session:
         exchanges.rename_conversation(session, conversation_id, person_id=person.id, title=body.title)
         return _as_json(exchanges.get_conversation(session, conversation_id, person_id=person.id))
 
 
 @router.delete("/{conversation_id}", status_code=204)
-def delete(conversation_id: str, services: Parts, person: Me) -> Response:
+def delete(conversation_id: Text, services: Parts, person: Me) -> Response:
     """Deletes a conversation with its exchanges and their ratings."""
     with services.database.write() as session:
         exchanges.delete_conversation(session, conversation_id, person_id=person.id)
@@ -60,7 +60,7 @@ def delete(conversation_id: str, services: Parts, person: Me) -> Response:
 
 @router.get("/{conversation_id}/export")
 def export(
-    conversation_id: str,
+    conversation_id: Text,
     services: Parts,
     person: Me,
     form: Annotated[Literal["json", "markdown"], Query()] = "markdown",

@@ -27,13 +27,17 @@ def current_person(services: Parts) -> Person:
 Me = Annotated[Person, Depends(current_person)]
 
 
-def _without_nul(text: str) -> str:
+def _storable(text: str) -> str:
     if "\0" in text:
         raise ValueError("must not contain NUL characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # JSON can spell half a character
+        raise ValueError("must be valid Unicode") from None
     return text
 
 
-Text = Annotated[str, AfterValidator(_without_nul)]
+Text = Annotated[str, AfterValidator(_storable)]
 """Text that any database can store."""
 
 _ID = Field(ge=1, le=2**31 - 1)

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from starlette.concurrency import iterate_in_threadpool
 
 from assistant import triples
-from assistant.api.dependencies import Body, Me, Parts
+from assistant.api.dependencies import Body, Me, Parts, Text
 from assistant.store import exchanges
 
 router = APIRouter(prefix="/api", tags=["log"])
@@ -22,14 +22,14 @@ class RatingBody(Body):
 
 
 @router.get("/exchanges/{exchange_id}")
-def one(exchange_id: str, services: Parts, person: Me) -> dict[str, Any]:
+def one(exchange_id: Text, services: Parts, person: Me) -> dict[str, Any]:
     """One exchange with its passages, answer, citations, rating, model and timings."""
     with services.database.read() as session:
         return triples.as_json(exchanges.get(session, exchange_id, person_id=person.id))
 
 
 @router.put("/exchanges/{exchange_id}/rating")
-def rate(exchange_id: str, body: RatingBody, services: Parts, person: Me) -> dict[str, Any]:
+def rate(exchange_id: Text, body: RatingBody, services: Parts, person: Me) -> dict[str, Any]:
     """Rates an answer, or changes its rating."""
     with services.database.write() as session:
         rating = exchanges.rate(session, exchange_id, person_id=person.id, value=body.value)
@@ -37,7 +37,7 @@ def rate(exchange_id: str, body: RatingBody, services: Parts, person: Me) -> dic
 
 
 @router.delete("/exchanges/{exchange_id}/rating", status_code=204)
-def withdraw(exchange_id: str, services: Parts, person: Me) -> Response:
+def withdraw(exchange_id: Text, services: Parts, person: Me) -> Response:
     with services.database.write() as session:
         exchanges.withdraw_rating(session, exchange_id, person_id=person.id)
     return Response(status_code=204)
