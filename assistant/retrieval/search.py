@@ -1,0 +1,150 @@
+"""From a question to passages: the nearest sentences and the best paragraphs, fused, widened to windows and merged.
+
+Scores are fused by a convex combination after each list has been brought to [0, 1] (Bruch et al. 2023, "An Analysis of
+Fusion Functions for Hybrid Retrieval"): a sentence gets its own similarity and the keyword score of its paragraph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
+
+from assistant.records import Document, Hit, Passage, Retrieval
+from assistant.retrieval import keywords
+from assistant.retrieval.embeddings import Embedder
+from assistant.retrieval.keywords import Paragraph
+from assistant.retrieval.vectors import Near, Vectors
+from assistant.settings import Retrieval as Settings
+from assistant.store import documents
+from assistant.store.database import Database
+
+HITS = 50
+"""Most sentence hits of a search."""
+
+_CANDIDATES = 100  # of each kind, before they are fused
+
+
+class Search:
+    """Finds passages. Thread-safe."""
+
+    def __init__(self, *, database: Database, vectors: Vectors, embedder: Embedder, settings: Settings) -> None:
+        self._database = database
+        self._vectors = vectors
+        self._embedder = embedder
+        self._settings = settings
+
+    def search(self, query: str, *, scopes: Sequence[str], document_ids: Sequence[int] = ()) -> Retrieval:
+        """The best windows for ``query`` among the ready documents of ``scopes``, or those of them in ``document_ids``.
+
+        Raises FielError when the vector index fails.
+        """
+        vector = self._embedder.embed([query])[0]
+        near = self._vectors.query(vector, scopes=scopes, count=_CANDIDATES, document_ids=document_ids)
+        with self._database.read() as session:
+            paragraphs = keywords.query(session, query, scopes=scopes, count=_CANDIDATES, document_ids=document_ids)
+            ids = {n.document_id for n in near} | {p.document_id for p in paragraphs}
+            ready = documents.ready(session, ids, scopes=scopes)
+            near = [n for n in near if n.document_id in ready and n.generation == ready[n.document_id].generation]
+            hits = _hits(session, query, _fused(near, paragraphs, vector_weight=self._settings.vector_weight)[:HITS])
+            windows = _windows(hits, ready, size=self._settings.window, count=self._settings.passages)
+            passages = tuple(_passage(session, window, ready[window.document_id]) for window in windows)
+        return Retrieval(query=query, passages=passages, hits=tuple(hits))
+
+
+@dataclass(slots=True)
+class _Window:
+    """The sentences ``first`` to ``last`` of a document; ``best`` is the highest hit among ``hits``."""
+
+    document_id: int
+    first: int
+    last: int
+    best: Hit
+    hits: list[int] = field(default_factory=list)
+
+    def holds(self, hit: Hit) -> bool:
+        return self.document_id == hit.document_id and self.first <= hit.sentence <= self.last
+
+
+def _fused(
+    near: Sequence[Near], paragraphs: Sequence[Paragraph], *, vector_weight: float
+) -> list[tuple[float, Near | Paragraph]]:
+    """Sentences, and paragraphs of which no sentence is near, with their scores in [0, 1], best first."""
+    similarities = _scaled([n.similarity for n in near])
+    left = dict(zip(paragraphs, _scaled([p.score for p in paragraphs]), strict=True))
+    of_sentence = {(p.document_id, i): p for p in paragraphs for i in range(p.first, p.last + 1)}
+    words = dict(left)
+    found: list[tuple[float, Near | Paragraph]] = []
+    for sentence, similarity in zip(near, similarities, strict=True):
+        paragraph = of_sentence.get((sentence.document_id, sentence.sentence))
+        word_score = words[paragraph] if paragraph else 0.0
+        found.append((vector_weight * similarity + (1 - vector_weight) * word_score, sentence))
+        if paragraph:
+            left.pop(paragraph, None)
+    found += [((1 - vector_weight) * score, paragraph) for paragraph, score in left.items()]
+    return sorted(found, key=lambda scored: -scored[0])
+
+
+def _scaled(scores: Sequence[float]) -> list[float]:
+    """The highest becomes 1 and the lowest 0."""
+    if not scores:
+        return []
+    low, high = min(scores), max(scores)
+    return [(score - low) / (high - low) if high > low else 1.0 for score in scores]
+
+
+def _hits(session: Session, query: str, scored: Sequence[tuple[float, Near | Paragraph]]) -> list[Hit]:
+    """A paragraph without a near sentence is hit in the sentence that has most of the words."""
+    best = keywords.best_sentences(session, query, [item for _, item in scored if isinstance(item, Paragraph)])
+    return [
+        Hit(item.document_id, best[item] if isinstance(item, Paragraph) else item.sentence, score)
+        for score, item in scored
+    ]
+
+
+def _windows(hits: Sequence[Hit], ready: Mapping[int, Document], *, size: int, count: int) -> list[_Window]:
+    """Windows around the first ``count`` hits that no better hit's window holds already, merged where they touch."""
+    opened: list[_Window] = []
+    for hit in hits:
+        if len(opened) < count and not any(window.holds(hit) for window in opened):
+            sentences = ready[hit.document_id].sentences
+            first = max(0, min(hit.sentence - (size - 1) // 2, sentences - size))
+            opened.append(_Window(hit.document_id, first, min(first + size, sentences) - 1, hit))
+    merged = _merged(opened)
+    for window in merged:
+        window.hits = sorted(hit.sentence for hit in hits if window.holds(hit))
+    return merged
+
+
+def _merged(windows: Collection[_Window]) -> list[_Window]:
+    """Windows of one document that overlap or touch become one; the best first."""
+    merged: list[_Window] = []
+    for window in sorted(windows, key=lambda w: (w.document_id, w.first)):
+        before = merged[-1] if merged else None
+        if before and before.document_id == window.document_id and window.first <= before.last + 1:
+            before.last = max(before.last, window.last)
+            before.best = max(before.best, window.best, key=lambda hit: hit.score)
+        else:
+            merged.append(window)
+    return sorted(merged, key=lambda window: -window.best.score)
+
+
+def _passage(session: Session, window: _Window, document: Document) -> Passage:
+    sentences = documents.sentences_between(session, document.id, window.first, window.last)
+    start, end = sentences[0].start, sentences[-1].end
+    best = next(sentence for sentence in sentences if sentence.index == window.best.sentence)
+    return Passage(
+        document_id=document.id,
+        lineage=document.lineage,
+        document=document.name,
+        scope=document.scope,
+        page=best.page,
+        section=best.section,
+        start=start,
+        end=end,
+        text="".join(sentence.text for sentence in sentences)[: end - start],
+        score=window.best.score,
+        sentences=tuple((sentence.index, sentence.start - start, sentence.end - start) for sentence in sentences),
+        hits=tuple(window.hits),
+    )
