@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,8 +28,8 @@ class People:
 
 
 @pytest.fixture(scope="session")
-def embedder(tmp_path_factory: pytest.TempPathFactory) -> Embedder:
-    return Embedder(Retrieval().embedding_model, tmp_path_factory.mktemp("models"))
+def embedder() -> Embedder:
+    return Embedder()
 
 
 @pytest.fixture
@@ -66,12 +66,27 @@ def vectors(state: Path) -> Iterator[Vectors]:
 
 
 @pytest.fixture
-def library(database: Database, vectors: Vectors, embedder: Embedder, state: Path) -> Iterator[Library]:
+def open_library(
+    database: Database, vectors: Vectors, embedder: Embedder, state: Path
+) -> Iterator[Callable[..., Library]]:
+    """Opens the library of the state folder; it is not started yet. Whatever was opened is closed after the test."""
+    opened: list[Library] = []
+
+    def open_one(limits: Limits = Limits()) -> Library:  # noqa: B008  (immutable)
+        opened.append(Library(database=database, vectors=vectors, embedder=embedder, folder=state, limits=limits))
+        return opened[-1]
+
+    yield open_one
+    for library in opened:
+        library.close()
+
+
+@pytest.fixture
+def library(open_library: Callable[..., Library]) -> Library:
     """A library that indexes in the background; ``library.wait_idle()`` waits until all is done."""
-    library = Library(database=database, vectors=vectors, embedder=embedder, folder=state, limits=Limits())
+    library = open_library()
     library.start()
-    yield library
-    library.close()
+    return library
 
 
 @pytest.fixture
