@@ -143,7 +143,7 @@ class Chat:
             earlier = exchanges.in_conversation(session, conversation_id, person_id=person.id)
             if edited is not None:
                 earlier = [exchange for exchange in earlier if exchange.created_at < edited.created_at]
-        turns = [Turn(e.question, e.answer) for e in earlier if e.answer]
+        turns = [Turn(e.question, e.answer) for e in earlier]
         return tuple(turns[-_TURNS:]), any(exchange.private for exchange in earlier)
 
     async def _search_query(self, question: str, history: Sequence[Turn]) -> str:
@@ -152,7 +152,7 @@ class Chat:
         return followups.by_rule(question, history)
 
     @property
-    def _answer_tokens(self) -> int:
+    def answer_tokens(self) -> int:
         """Tokens of an answer, at most: as set, but never more than half of the model's window."""
         return min(self._settings.generation.max_tokens, self._engine.context_tokens // 2)
 
@@ -163,7 +163,7 @@ class Chat:
 
         Passages go whole, the lowest score first, until one is left; then the earliest turns.
         """
-        room = self._engine.context_tokens - self._answer_tokens
+        room = self._engine.context_tokens - self.answer_tokens
         ranks = list(range(1, len(found) + 1))
         turns = list(history)
         while True:
@@ -234,7 +234,7 @@ class Chat:
             yield Delta(prompts.REFUSALS[language.detect(exchange.question)], finish="stop")
             return
         messages = prompts.render(question=exchange.question, passages=exchange.passages, history=exchange.history)
-        sampling = Sampling(max_tokens=self._answer_tokens, temperature=self._settings.generation.temperature)
+        sampling = Sampling(max_tokens=self.answer_tokens, temperature=self._settings.generation.temperature)
         async with aclosing(self._engine.stream(messages, sampling=sampling, adapter=exchange.adapter)) as stream:
             async for delta in stream:
                 yield delta

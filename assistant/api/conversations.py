@@ -24,7 +24,7 @@ class TitleBody(Body):
 
 
 @router.get("")
-def listed(
+def list_conversations(
     services: Parts,
     person: Me,
     search: Annotated[Text, Query(max_length=200)] = "",
@@ -37,21 +37,21 @@ def listed(
 
 
 @router.get("/{conversation_id}")
-def one(conversation_id: Text, services: Parts, person: Me) -> dict[str, Any]:
+def get_conversation(conversation_id: Text, services: Parts, person: Me) -> dict[str, Any]:
     """A conversation with its exchanges in order."""
     conversation, turns = _read(services, person, conversation_id)
     return _as_json(conversation) | {"exchanges": [triples.as_json(exchange) for exchange in turns]}
 
 
 @router.patch("/{conversation_id}")
-def rename(conversation_id: Text, body: TitleBody, services: Parts, person: Me) -> dict[str, Any]:
+def rename_conversation(conversation_id: Text, body: TitleBody, services: Parts, person: Me) -> dict[str, Any]:
     with services.database.write() as session:
         exchanges.rename_conversation(session, conversation_id, person_id=person.id, title=body.title)
         return _as_json(exchanges.get_conversation(session, conversation_id, person_id=person.id))
 
 
 @router.delete("/{conversation_id}", status_code=204)
-def delete(conversation_id: Text, services: Parts, person: Me) -> Response:
+def delete_conversation(conversation_id: Text, services: Parts, person: Me) -> Response:
     """Deletes a conversation with its exchanges and their ratings."""
     with services.database.write() as session:
         exchanges.delete_conversation(session, conversation_id, person_id=person.id)
@@ -59,7 +59,7 @@ def delete(conversation_id: Text, services: Parts, person: Me) -> Response:
 
 
 @router.get("/{conversation_id}/export")
-def export(
+def export_conversation(
     conversation_id: Text,
     services: Parts,
     person: Me,

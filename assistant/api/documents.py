@@ -22,7 +22,7 @@ _INTERNAL = ("added_by", "scope", "lineage", "generation", "file", "source", "co
 
 
 @router.post("", status_code=202)
-def add(files: Annotated[list[UploadFile], File()], services: Parts, person: Me) -> JSONResponse:
+def add_documents(files: Annotated[list[UploadFile], File()], services: Parts, person: Me) -> JSONResponse:
     """Takes files in and reads them in the background; ``GET /api/documents`` tells how far each one is.
 
     ``files`` of the answer has one entry for each file, in order: ``name``, and either ``document`` or ``error``. The
@@ -39,40 +39,40 @@ def add(files: Annotated[list[UploadFile], File()], services: Parts, person: Me)
 
 
 @router.get("")
-def listed(services: Parts, person: Me) -> dict[str, Any]:
+def list_documents(services: Parts, person: Me) -> dict[str, Any]:
     """All documents that you may search, by name."""
     return {"documents": [as_json(document) for document in services.library.documents(person)]}
 
 
 @router.get("/{document_id}")
-def one(document_id: DocumentPath, services: Parts, person: Me) -> dict[str, Any]:
+def get_document(document_id: DocumentPath, services: Parts, person: Me) -> dict[str, Any]:
     return as_json(services.library.document(document_id, person=person))
 
 
 @router.delete("/{document_id}", status_code=204)
-def remove(document_id: DocumentPath, services: Parts, person: Me) -> Response:
+def delete_document(document_id: DocumentPath, services: Parts, person: Me) -> Response:
     """Deletes the document with its sentences, vectors, words and file."""
     services.library.remove(document_id, person=person)
     return Response(status_code=204)
 
 
 @router.post("/{document_id}/retry", status_code=202)
-def retry(document_id: DocumentPath, services: Parts, person: Me) -> dict[str, Any]:
+def retry_document(document_id: DocumentPath, services: Parts, person: Me) -> dict[str, Any]:
     """Reads a failed document again."""
     services.library.retry(document_id, person=person)
     return as_json(services.library.document(document_id, person=person))
 
 
 @router.get("/{document_id}/original", response_class=FileResponse)
-def original(document_id: DocumentPath, services: Parts, person: Me) -> FileResponse:
+def get_original(document_id: DocumentPath, services: Parts, person: Me) -> FileResponse:
     """The file as it was added. A PDF opens in the browser (``#page=3``); all else is a download.
 
     Nothing that somebody uploaded is ever served as a page of this program.
     """
     document, path = services.library.original(document_id, person=person)
     is_pdf = _is_pdf(path)
-    # Browsers show no PDF in a sandbox.
-    policy = "default-src 'none'; frame-ancestors 'self'" if is_pdf else "sandbox; default-src 'none'"
+    # A browser shows no PDF in a sandbox; what is declared to be one is never run as a page.
+    policy = "frame-ancestors 'self'" if is_pdf else "sandbox; default-src 'none'"
     return FileResponse(
         path,
         media_type="application/pdf" if is_pdf else "application/octet-stream",

@@ -22,14 +22,14 @@ class RatingBody(Body):
 
 
 @router.get("/exchanges/{exchange_id}")
-def one(exchange_id: Text, services: Parts, person: Me) -> dict[str, Any]:
+def get_exchange(exchange_id: Text, services: Parts, person: Me) -> dict[str, Any]:
     """One exchange with its passages, answer, citations, rating, model and timings."""
     with services.database.read() as session:
         return triples.as_json(exchanges.get(session, exchange_id, person_id=person.id))
 
 
 @router.put("/exchanges/{exchange_id}/rating")
-def rate(exchange_id: Text, body: RatingBody, services: Parts, person: Me) -> dict[str, Any]:
+def rate_exchange(exchange_id: Text, body: RatingBody, services: Parts, person: Me) -> dict[str, Any]:
     """Rates an answer, or changes its rating."""
     with services.database.write() as session:
         rating = exchanges.rate(session, exchange_id, person_id=person.id, value=body.value)
@@ -37,14 +37,14 @@ def rate(exchange_id: Text, body: RatingBody, services: Parts, person: Me) -> di
 
 
 @router.delete("/exchanges/{exchange_id}/rating", status_code=204)
-def withdraw(exchange_id: Text, services: Parts, person: Me) -> Response:
+def withdraw_rating(exchange_id: Text, services: Parts, person: Me) -> Response:
     with services.database.write() as session:
         exchanges.withdraw_rating(session, exchange_id, person_id=person.id)
     return Response(status_code=204)
 
 
 @router.get("/triples", response_class=StreamingResponse)
-def all_triples(services: Parts, person: Me) -> StreamingResponse:
+def stream_triples(services: Parts, person: Me) -> StreamingResponse:
     """Every exchange of yours as JSON Lines, oldest first, with context, question, answer and rating."""
     lines = triples.lines(services.database, person_id=person.id)
     return StreamingResponse(_closing(lines), media_type="application/jsonl")

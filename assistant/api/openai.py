@@ -27,7 +27,7 @@ from assistant.services import Services
 MODEL = "fiel"
 """What the assistant is called as a model, whichever model and adapter stand behind it today."""
 
-router = APIRouter(prefix="/v1", tags=["OpenAI-compatible"], include_in_schema=True)
+router = APIRouter(prefix="/v1", tags=["OpenAI-compatible"])
 
 # Values that ask for nothing special; any other value of these asks for another kind of answer.
 _HARMLESS: dict[str, tuple[Any, ...]] = {
@@ -80,20 +80,20 @@ class ChatRequest(BaseModel):
 
 
 @router.get("/models")
-def models(services: Parts) -> dict[str, Any]:
+def list_models(services: Parts) -> dict[str, Any]:
     """The models that can be named in a request: the assistant, and the one that it speaks with today."""
     names = (MODEL, services.engine.model)
     return {"object": "list", "data": [_model(name) for name in names]}
 
 
 @router.get("/models/{name:path}")
-def model(name: str, services: Parts) -> dict[str, Any]:
+def get_model(name: str, services: Parts) -> dict[str, Any]:
     _check_model(name, services)
     return _model(name)
 
 
 @router.post("/chat/completions")
-async def complete(body: ChatRequest, request: Request, services: Parts, person: Me) -> Response:
+async def create_chat_completion(body: ChatRequest, request: Request, services: Parts, person: Me) -> Response:
     """Answers the last message from the documents; streams server-sent events with ``stream``.
 
     Extra fields of the response, and of the chunk that carries ``finish_reason``: ``citations``, ``exchange_id`` and
@@ -114,9 +114,9 @@ async def complete(body: ChatRequest, request: Request, services: Parts, person:
         first = await anext(events)
         assert isinstance(first, Retrieved)
         with_usage = body.stream_options is not None and body.stream_options.include_usage
-        chunks = _chunks(first.exchange, events, with_usage=with_usage, longest=services.settings.generation.max_tokens)
+        chunks = _chunks(first.exchange, events, with_usage=with_usage, longest=services.chat.answer_tokens)
         return StreamingResponse(chunks, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-    return await _whole(events, request, longest=services.settings.generation.max_tokens)
+    return await _whole(events, request, longest=services.chat.answer_tokens)
 
 
 def _model(name: str) -> dict[str, Any]:

@@ -45,7 +45,7 @@ _TARGET = ' id="cited" tabindex="-1" autofocus'  # what has the focus is scrolle
 
 
 @router.get("/documents/{document_id}", response_class=HTMLResponse)
-def view(
+def view_document(
     document_id: DocumentPath,
     *,
     services: Parts,
