@@ -25,10 +25,10 @@ def render(*, question: str, passages: Sequence[Passage], history: Sequence[Turn
     """The chat messages for one question; passages are numbered from 1 in the order given.
 
     Earlier turns are shown without their passages, and their citation marks are dropped: those numbers mean other
-    passages now.
+    passages now. Turns without an answer (stopped, failed) are not shown.
     """
     messages = [Message("system", SYSTEM)]
-    for turn in history:
+    for turn in (turn for turn in history if turn.answer):
         messages += [Message("user", turn.question), Message("assistant", _CITATION.sub("", turn.answer))]
     numbered = "\n\n".join(render_passage(n, passage) for n, passage in enumerate(passages, start=1))
     messages.append(Message("user", f"{numbered}\n\nQuestion: {question}".lstrip()))

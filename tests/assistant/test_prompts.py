@@ -23,7 +23,7 @@ def test_without_passages_only_the_question_is_asked() -> None:
 
 
 def test_earlier_turns_lose_the_marks_of_passages_that_are_gone() -> None:
-    history = [Turn("Who?", "Ana [1] and Rui [2]."), Turn("When?", "In 1894 [1, 2].")]
+    history = [Turn("Who?", "Ana [1] and Rui [2]."), Turn("Why?", ""), Turn("When?", "In 1894 [1, 2].")]
     assert prompts.render(question="Where?", passages=[CITY], history=history)[1:5] == [
         Message("user", "Who?"),
         Message("assistant", "Ana and Rui."),
