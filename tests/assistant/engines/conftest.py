@@ -41,7 +41,7 @@ async def say(engine: LocalEngine, *, tokens: int = 40, adapter: str | None = No
     return Spoken([delta async for delta in engine.stream(PROMPT, sampling=sampling, adapter=adapter)])
 
 
-def tiny_llama(folder: Path, *, hidden_size: int = 32, seed: int = 0) -> Path:
+def tiny_llama(folder: Path, *, hidden_size: int = 32, context: int = 2048, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=8192,
@@ -50,7 +50,7 @@ def tiny_llama(folder: Path, *, hidden_size: int = 32, seed: int = 0) -> Path:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=2048,
+        max_position_embeddings=context,
         initializer_range=0.5,  # wide, so that each step says something else
         eos_token_id=1,
         pad_token_id=0,
