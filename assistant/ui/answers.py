@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 from markdown_it import MarkdownIt
-from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
 from markupsafe import Markup, escape
 
 from assistant.citations import marks
@@ -22,7 +21,7 @@ _PLACED = re.compile("([\ue000\ue002])(\\d+)[\ue001\ue003]")
 _PRIVATE = str.maketrans("", "", "\ue000\ue001\ue002\ue003")
 
 
-def _text(renderer: RendererHTML, tokens: Sequence[Any], index: int, options: Any, env: Any) -> str:
+def _text(_renderer: object, tokens: Sequence[Token], index: int, _options: object, _env: object) -> str:
     return _ASIDE.sub("\ue002\\1\ue003", escape(tokens[index].content))
 
 
@@ -42,18 +41,15 @@ def pending(question: str, *, note: str = "", answer: str = "") -> Markup:
     body = _written(answer, [_closed_chip(mark.group(1)) for mark in _MARK.finditer(answer)], _spans(answer))
     if note:
         body = Markup('<p class="note"><span class="pulse"></span>{}</p>').format(note)
-    return Markup('<article class="exchange streaming" aria-busy="true">{}<div class="answer">{}</div></article>').format(
-        _question(question), body
-    )
+    article = Markup('<article class="exchange streaming" aria-busy="true">{}<div class="answer">{}</div></article>')
+    return article.format(_question(question), body)
 
 
 def source(citation: Citation, *, passage_start: int, available: bool) -> Markup:
     """The window of a citation with the cited sentence highlighted; ``passage_start``: its offset in the document."""
     start, end = citation.start - passage_start, citation.end - passage_start
     page = Markup("<p>{}</p>").format(words.PAGE.format(citation.page)) if citation.page is not None else NOTHING
-    return Markup(
-        '{}<div class="source"><h3>{}</h3>{}<blockquote>{}<mark>{}</mark>{}</blockquote>{}</div>'
-    ).format(
+    return Markup('{}<div class="source"><h3>{}</h3>{}<blockquote>{}<mark>{}</mark>{}</blockquote>{}</div>').format(
         panel_title(f"{words.SOURCE} {citation.n}", "panel"),
         citation.document,
         page,
@@ -139,22 +135,25 @@ def _sources(exchange: Exchange) -> Markup:
     """One line for each cited passage: its number, document and page."""
     first = {citation.n: index for index, citation in reversed(list(enumerate(exchange.citations)))}
     rows = [_source_row(exchange, index) for _, index in sorted(first.items())]
-    return Markup('<ul class="sources" aria-label="{}">{}</ul>').format(words.SOURCES, joined(rows)) if rows else NOTHING
+    if not rows:
+        return NOTHING
+    return Markup('<ul class="sources" aria-label="{}">{}</ul>').format(words.SOURCES, joined(rows))
 
 
 def _source_row(exchange: Exchange, index: int) -> Markup:
     citation = exchange.citations[index]
     page = Markup("<span>{}</span>").format(words.PAGE_SHORT.format(citation.page)) if citation.page else NOTHING
-    return Markup('<li><button type="button"{}><span class="chip">{}</span><span class="name">{}</span>{}</button></li>').format(
-        data(event="cite", exchange=exchange.id, citation=index), citation.n, citation.document, page
-    )
+    return Markup(
+        '<li><button type="button"{}><span class="chip">{}</span><span class="name">{}</span>{}</button></li>'
+    ).format(data(event="cite", exchange=exchange.id, citation=index), citation.n, citation.document, page)
 
 
 def _tools(exchange: Exchange) -> Markup:
     value = exchange.rating.value if exchange.rating else 0
-    copy = Markup('<button type="button" class="icon-button" title="{}" aria-label="{}" data-copied="{}" data-copy>{}</button>').format(
-        words.COPY, words.COPY, words.COPIED, icons.COPY
-    )
+    copy = Markup(
+        '<button type="button" class="icon-button" title="{label}" aria-label="{label}" data-copied="{copied}" '
+        "data-copy>{icon}</button>"
+    ).format(label=words.COPY, copied=words.COPIED, icon=icons.COPY)
     return Markup('<div class="tools">{}{}{}{}</div>').format(
         icon_button("rate", words.GOOD, icons.UP, pressed=value > 0, exchange=exchange.id, value=1),
         icon_button("rate", words.BAD, icons.DOWN, pressed=value < 0, exchange=exchange.id, value=-1),
@@ -164,11 +163,12 @@ def _tools(exchange: Exchange) -> Markup:
 
 
 def _links(citation: Citation) -> Markup:
-    page = NOTHING if citation.page is None else Markup("&page={}").format(citation.page)
+    page = NOTHING if citation.page is None else Markup("&amp;page={}").format(citation.page)
     at_page = NOTHING if citation.page is None else Markup("#page={}").format(citation.page)
     return Markup(
-        '<p class="links"><a href="/documents/{id}?start={start}&end={end}{page}" target="_blank" rel="noopener">{read}'
-        '{out}</a><a href="/api/documents/{id}/original{at_page}" target="_blank" rel="noopener">{original}{out}</a></p>'
+        '<p class="links">'
+        '<a href="/documents/{id}?start={start}&amp;end={end}{page}" target="_blank" rel="noopener">{read}{out}</a>'
+        '<a href="/api/documents/{id}/original{at_page}" target="_blank" rel="noopener">{original}{out}</a></p>'
     ).format(
         id=citation.document_id,
         start=citation.start,

@@ -11,7 +11,7 @@ import gradio as gr
 from fastapi import FastAPI
 
 from assistant.services import Services
-from assistant.ui import export, layout, words
+from assistant.ui import layout, words
 from assistant.ui.chat import ChatEvents
 from assistant.ui.conversations import ConversationEvents
 from assistant.ui.documents import DocumentEvents
@@ -21,8 +21,7 @@ _KEPT_SECONDS = 3600  # uploads that a broken connection left behind are deleted
 
 def mount(app: FastAPI, services: Services) -> FastAPI:
     """Adds the page at ``/`` to the application, after all routes that it has already."""
-    app.include_router(export.routes(services))
-    return gr.mount_gradio_app(
+    mounted: FastAPI = gr.mount_gradio_app(
         app,
         _blocks(services),
         path="/",
@@ -39,12 +38,14 @@ def mount(app: FastAPI, services: Services) -> FastAPI:
         head=f"<style>{layout.CSS.read_text(encoding='utf-8')}</style>",
         js=layout.SCRIPT.read_text(encoding="utf-8"),
     )
+    return mounted
 
 
 def _blocks(services: Services) -> gr.Blocks:
     with gr.Blocks(
         title=words.NAME, analytics_enabled=False, fill_width=True, delete_cache=(_KEPT_SECONDS, _KEPT_SECONDS)
-    ) as blocks:
+    ) as opened:
+        blocks: gr.Blocks = opened
         page = layout.build()
         ChatEvents(page=page, services=services).wire()
         DocumentEvents(page=page, services=services).wire()

@@ -10,6 +10,7 @@ from contextlib import aclosing
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 
 from assistant.chat import Event, Finished, Retrieved
 from assistant.errors import FielError, NotFoundError
@@ -20,6 +21,9 @@ from assistant.ui import answers, samples, views, words
 from assistant.ui.events import Updates, chosen_ids, number_of, reported, text_of, warn
 from assistant.ui.layout import Page
 from assistant.ui.people import current_person
+
+Given = dict[Any, Any]
+"""What the browser sent, by widget."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,27 +43,24 @@ class ChatEvents:
 
     def wire(self) -> None:
         page = self._page
-        place: list[Any] = [page.conversation, page.chosen, page.search]
-        outputs = [
-            page.question, page.transcript, page.live, page.conversation, page.conversations, page.editing,
-            page.send, page.stop, page.notice,
-        ]  # fmt: skip
         stream: dict[str, Any] = {
-            "outputs": outputs,
+            "outputs": [
+                page.question, page.editing, page.notice, page.transcript, page.live, page.conversation,
+                page.conversations, page.send, page.stop,
+            ],
             "show_progress": "hidden",
             "concurrency_limit": _ASKING_AT_ONCE,
             "concurrency_id": "ask",
             "api_visibility": "private",
-        }
+        }  # fmt: skip
         quick: dict[str, Any] = {
             "show_progress": "hidden",
             "concurrency_limit": _EVENTS_AT_ONCE,
             "concurrency_id": "chat",
             "api_visibility": "private",
         }
-        gr.on(
-            [page.question.submit, page.send.click], self.ask, [page.question, page.editing, *place], **stream
-        )
+        place: set[Block] = {page.conversation, page.chosen, page.search}
+        gr.on([page.question.submit, page.send.click], self.ask, {page.question, page.editing, *place}, **stream)
         page.transcript.retry(self.retry, place, **stream)
         page.transcript.example(self.example, place, **stream)
         edited = [page.question, page.editing, page.notice]
@@ -69,42 +70,34 @@ class ChatEvents:
         page.transcript.rate(self.rate, None, page.transcript, **quick)
         page.transcript.cite(self.cite, None, page.source, **quick)
 
-    async def ask(
-        self, question: str, editing: str, conversation: str, chosen: object, search: str, request: gr.Request
-    ) -> AsyncGenerator[Updates, None]:
+    async def ask(self, given: Given, request: gr.Request) -> AsyncGenerator[Updates, None]:
         """Answers what is in the question box, in place of the exchange that is being edited, if any."""
-        if not question.strip():
-            return
-        async with aclosing(self._asked(question, editing, conversation, chosen_ids(chosen), search, request)) as asked:
-            async for updates in asked:
-                yield updates
+        question, editing = given[self._page.question], given[self._page.editing]
+        if question.strip():
+            async with aclosing(self._asked(question, given, request, replaces=editing)) as asked:
+                async for updates in asked:
+                    yield updates
 
-    async def retry(
-        self, conversation: str, chosen: object, search: str, event: gr.EventData, request: gr.Request
-    ) -> AsyncGenerator[Updates, None]:
+    async def retry(self, given: Given, event: gr.EventData, request: gr.Request) -> AsyncGenerator[Updates, None]:
         """Asks an exchange's question again, limited to the documents that are chosen now."""
         with reported():
             exchange = await asyncio.to_thread(self._exchange, text_of(event, "exchange"))
-        ids = chosen_ids(chosen)
-        async with aclosing(
-            self._asked(exchange.question, exchange.id, exchange.conversation_id, ids, search, request)
-        ) as asked:
+        given = given | {self._page.conversation: exchange.conversation_id}
+        async with aclosing(self._asked(exchange.question, given, request, replaces=exchange.id)) as asked:
             async for updates in asked:
                 yield updates
 
-    async def example(
-        self, conversation: str, chosen: object, search: str, event: gr.EventData, request: gr.Request
-    ) -> AsyncGenerator[Updates, None]:
+    async def example(self, given: Given, event: gr.EventData, request: gr.Request) -> AsyncGenerator[Updates, None]:
         """Asks an example question; the sample documents are added first, and their progress is shown."""
-        page, person = self._page, self._person()
+        page, library, person = self._page, self._services.library, self._person()
         with reported():
             question = samples.question(number_of(event, "index"))
-            added = await asyncio.to_thread(samples.add, self._services.library, person=person)
-        while (progress := await asyncio.to_thread(samples.progress, self._services.library, added, person)) < 1:
+            added = await asyncio.to_thread(samples.add, library, person=person)
+        while (progress := await asyncio.to_thread(samples.progress, library, added, person)) < 1:
             note = words.ADDING_SAMPLES.format(round(progress * 100))
             yield {page.transcript: "", page.live: answers.pending(question, note=note)}
             await asyncio.sleep(_LOOK_SECONDS)
-        async with aclosing(self._asked(question, "", conversation, chosen_ids(chosen), search, request)) as asked:
+        async with aclosing(self._asked(question, given, request)) as asked:
             async for updates in asked:
                 yield updates
 
@@ -117,14 +110,14 @@ class ChatEvents:
         """Puts an earlier question into the question box."""
         with reported():
             exchange = self._exchange(text_of(event, "exchange"))
-        return {self._page.question: exchange.question} | self._editing(exchange.id, chosen)
+        return {self._page.question: exchange.question} | self._editing(exchange.id, chosen_ids(chosen))
 
     def cancel_edit(self, chosen: object) -> Updates:
-        return {self._page.question: ""} | self._editing("", chosen)
+        return {self._page.question: ""} | self._editing("", chosen_ids(chosen))
 
-    def _editing(self, exchange_id: str, chosen: object) -> Updates:
+    def _editing(self, exchange_id: str, chosen: Sequence[int]) -> Updates:
         documents = self._services.library.documents(self._person())
-        notice = views.notice(documents, chosen=chosen_ids(chosen), editing=bool(exchange_id))
+        notice = views.notice(documents, chosen=chosen, editing=bool(exchange_id))
         return {self._page.editing: exchange_id, self._page.notice: notice}
 
     def rate(self, event: gr.EventData) -> str:
@@ -151,63 +144,56 @@ class ChatEvents:
             citation = exchange.citations[index]
             visible = {document.id for document in self._services.library.documents(person)}
         passage = exchange.passages[citation.n - 1]
-        return answers.source(
-            citation, passage_start=passage.start, available=citation.document_id in visible
-        )
+        return answers.source(citation, passage_start=passage.start, available=citation.document_id in visible)
 
     async def _asked(
-        self,
-        question: str,
-        replaces: str,
-        conversation: str,
-        document_ids: Sequence[int],
-        search: str,
-        request: gr.Request,
+        self, question: str, given: Given, request: gr.Request, *, replaces: str = ""
     ) -> AsyncGenerator[Updates, None]:
         """The page while a question is answered: busy, then token by token, then settled again."""
-        window, page = self._window(request), self._page
+        page, window = self._page, self._window(request)
         if window in self._stops:
             warn(words.STILL_ANSWERING)
             return
         stop = self._stops[window] = asyncio.Event()
-        shown = _Shown(conversation)
+        shown = _Shown(question, given[page.conversation])
+        chosen = chosen_ids(given[page.chosen])
         try:
-            earlier = await asyncio.to_thread(self._earlier, conversation, replaces)
-            yield {
-                page.question: "",
-                **await asyncio.to_thread(self._editing, "", list(document_ids)),
-                page.transcript: answers.transcript(earlier),
-                page.live: answers.pending(question, note=words.SEARCHING),
-                page.send: gr.update(visible=False),
-                page.stop: gr.update(visible=True),
-            }
+            yield await asyncio.to_thread(self._busy, shown, chosen, replaces)
             events = self._services.chat.answer(
                 question,
                 person=self._person(),
-                conversation_id=conversation or None,
-                document_ids=document_ids,
+                conversation_id=shown.conversation or None,
+                document_ids=chosen,
                 replaces=replaces or None,
             )
             async with aclosing(_until(events, stop)) as until:
                 async for event in until:
                     if shown.take(event):
-                        yield {page.live: shown.html(question), page.conversation: shown.conversation}
+                        yield {page.live: shown.html(), page.conversation: shown.conversation}
         except FielError as error:
             warn(error)
             yield {page.question: question}
-        except Exception:
+        except Exception:  # noqa: BLE001  (whatever it is, the page must become usable again)
             _log.exception("an answer failed")
             warn(words.CHANGE_FAILED)
             yield {page.question: question}
         finally:
             del self._stops[window]
-        yield await asyncio.to_thread(self._settled, shown.conversation, search)
+        yield await asyncio.to_thread(self._settled, shown.conversation, given[page.search])
 
-    def _earlier(self, conversation: str, replaces: str) -> list[Exchange]:
-        """What the conversation shows above the question that is being asked."""
-        shown = views.shown_exchanges(self._services, self._person(), conversation)
-        ids = [exchange.id for exchange in shown]
-        return shown[: ids.index(replaces)] if replaces in ids else shown
+    def _busy(self, shown: _Shown, chosen: Sequence[int], replaces: str) -> Updates:
+        page = self._page
+        earlier = views.shown_exchanges(self._services, self._person(), shown.conversation)
+        ids = [exchange.id for exchange in earlier]
+        if replaces in ids:  # it and what came after it leave the conversation
+            earlier = earlier[: ids.index(replaces)]
+        return {
+            page.question: "",
+            page.transcript: answers.transcript(earlier),
+            page.live: shown.html(),
+            page.send: gr.update(visible=False),
+            page.stop: gr.update(visible=True),
+        } | self._editing("", chosen)
 
     def _settled(self, conversation: str, search: str) -> Updates:
         """The page after an answer, as the log has it; an empty one if the conversation was deleted meanwhile."""
@@ -240,7 +226,8 @@ class ChatEvents:
 class _Shown:
     """What is shown of an answer while it is written."""
 
-    def __init__(self, conversation: str) -> None:
+    def __init__(self, question: str, conversation: str) -> None:
+        self._question = question
         self.conversation = conversation
         self._note = words.SEARCHING
         self._answer = ""
@@ -256,13 +243,14 @@ class _Shown:
             if event.problem is not None:
                 warn(event.problem)
             return False  # what the log says is shown instead
+        first = not self._answer
         self._answer += event.text
         self._note = ""
-        return time.monotonic() - self._drawn >= _FRAME_SECONDS
+        return first or time.monotonic() - self._drawn >= _FRAME_SECONDS
 
-    def html(self, question: str) -> str:
+    def html(self) -> str:
         self._drawn = time.monotonic()
-        return answers.pending(question, note=self._note, answer=self._answer)
+        return answers.pending(self._question, note=self._note, answer=self._answer)
 
 
 async def _until(events: AsyncGenerator[Event, None], stop: asyncio.Event) -> AsyncGenerator[Event, None]:

@@ -84,9 +84,7 @@ class ConversationEvents:
             if not title:
                 raise InputError(words.NAME_MISSING)
             with self._services.database.write() as session:
-                exchanges.rename_conversation(
-                    session, text_of(event, "conversation"), person_id=person.id, title=title
-                )
+                exchanges.rename_conversation(session, text_of(event, "conversation"), person_id=person.id, title=title)
         return self.find(conversation, search)
 
     def delete(self, conversation: str, search: str, event: gr.EventData) -> Updates:

@@ -10,8 +10,8 @@ import gradio as gr
 from assistant.documents.ingest import upload_scope
 from assistant.errors import FielError
 from assistant.services import Services
-from assistant.ui import lists, render, views, words
-from assistant.ui.events import Updates, chosen_ids, number_of, reported, warn
+from assistant.ui import lists, views, words
+from assistant.ui.events import Updates, chosen_ids, inform, number_of, reported, warn
 from assistant.ui.layout import IDLE_SECONDS, WATCH_SECONDS, Page
 from assistant.ui.people import current_person
 
@@ -58,14 +58,12 @@ class DocumentEvents:
             known = {document.id for document in self._services.library.documents(person)}
             for path in map(Path, files or ()):
                 try:
-                    document = self._services.library.add(
-                        path.name, path, scope=upload_scope(person), person=person
-                    )
+                    document = self._services.library.add(path.name, path, scope=upload_scope(person), person=person)
                 except FielError as error:
                     warn(words.NOT_ADDED.format(name=path.name, reason=error))
                 else:
                     if document.id in known:
-                        gr.Info(render.message(words.ALREADY_THERE.format(name=path.name, same=document.name)), title="")
+                        inform(words.ALREADY_THERE.format(name=path.name, same=document.name))
                 finally:
                     path.unlink(missing_ok=True)  # Gradio's copy, which it would serve to anybody
         return {self._page.upload: None} | self.look(chosen, editing)
@@ -95,14 +93,10 @@ class DocumentEvents:
 
     def remove(self, chosen: object, editing: str, event: gr.EventData) -> Updates:
         with reported():
-            self._services.library.remove(
-                number_of(event, "document"), person=current_person(self._services)
-            )
+            self._services.library.remove(number_of(event, "document"), person=current_person(self._services))
         return self.look(chosen, editing)
 
     def read_again(self, chosen: object, editing: str, event: gr.EventData) -> Updates:
         with reported():
-            self._services.library.retry(
-                number_of(event, "document"), person=current_person(self._services)
-            )
+            self._services.library.retry(number_of(event, "document"), person=current_person(self._services))
         return self.look(chosen, editing)

@@ -43,6 +43,10 @@ def warn(text: object) -> None:
     gr.Warning(render.message(text), title="")
 
 
+def inform(text: object) -> None:
+    gr.Info(render.message(text), title="")
+
+
 @contextmanager
 def reported() -> Iterator[None]:
     """Turns an error into a message in plain words that ends the handler; the details go to the log alone."""

@@ -18,7 +18,7 @@ NOTICE_EVENTS = ("cancel_edit", "ask_all")
 DOCUMENT_EVENTS = ("choose", "read_again", "remove")
 CONVERSATION_EVENTS = ("open", "rename", "delete")
 
-REMEMBER = """(id) => history.replaceState(null, "", id ? `?conversation=${encodeURIComponent(id)}` : location.pathname)"""
+REMEMBER = "(id) => history.replaceState(null, '', id ? '?conversation=' + encodeURIComponent(id) : location.pathname)"
 """Puts the conversation's id into the page's address, so that a reload or a bookmark comes back to it."""
 
 WATCH_SECONDS = 1.0

@@ -46,13 +46,13 @@ def _choice(document: Document, chosen: bool) -> Markup:
     if document.status is not DocumentStatus.READY:
         return Markup('<span class="choice"></span>')
     return Markup(
-        '<button type="button" class="choice" role="checkbox" aria-checked="{}" title="{}" aria-label="{}"{}>{}</button>'
+        '<button type="button" class="choice" role="checkbox" aria-checked="{checked}" title="{label}" '
+        'aria-label="{label}"{data}>{icon}</button>'
     ).format(
-        "true" if chosen else "false",
-        words.CHOOSE.format(document.name),
-        words.CHOOSE.format(document.name),
-        data(event="choose", document=document.id),
-        icons.CHECK,
+        checked="true" if chosen else "false",
+        label=words.CHOOSE.format(document.name),
+        data=data(event="choose", document=document.id),
+        icon=icons.CHECK,
     )
 
 
@@ -88,8 +88,8 @@ def _conversation(conversation: Conversation, current: bool) -> Markup:
         '<li><button type="button" class="open" title="{title}"{current}{open}>{title}</button>'
         '<details class="menu"><summary class="icon-button" aria-label="{options}">{more}</summary><div>'
         '<button type="button"{rename}>{rename_word}</button>'
-        '<a href="/conversations/{id}/export?format=markdown" download>{markdown}</a>'
-        '<a href="/conversations/{id}/export?format=json" download>{json}</a>'
+        '<a href="/api/conversations/{id}/export?form=markdown" download>{markdown}</a>'
+        '<a href="/api/conversations/{id}/export?form=json" download>{json}</a>'
         '<button type="button" class="danger"{delete}>{delete_word}</button></div></details></li>'
     ).format(
         title=conversation.title,
@@ -97,9 +97,7 @@ def _conversation(conversation: Conversation, current: bool) -> Markup:
         open=data(event="open", conversation=conversation.id),
         options=words.CONVERSATION_MENU.format(conversation.title),
         more=icons.MORE,
-        rename=data(
-            event="rename", conversation=conversation.id, prompt=words.RENAME_PROMPT, value=conversation.title
-        ),
+        rename=data(event="rename", conversation=conversation.id, prompt=words.RENAME_PROMPT, value=conversation.title),
         rename_word=words.RENAME,
         id=conversation.id,
         markdown=words.EXPORT_MARKDOWN,

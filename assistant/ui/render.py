@@ -1,7 +1,8 @@
 """How the pages make HTML: every piece is a Markup template, which escapes all that is put into it.
 
 Nothing here or in the modules that use it joins plain strings to HTML, so text from documents, people and models can
-only ever be text. ``gr.HTML`` shows such a value through its ``${value}`` template, which inserts it without reading it.
+only ever be text. ``gr.HTML`` must show such a value by its ``${value}`` template, which inserts it as it is: what
+``{{value}}`` inserts is evaluated as JavaScript.
 """
 
 from __future__ import annotations

@@ -14,13 +14,12 @@ CONFIRM = "OK"
 
 # The empty state
 WELCOME = "Ask your documents"
-WELCOME_TEXT = "Answers come from your files alone, and every one shows the sentence it rests on. Nothing leaves this computer."
+WELCOME_TEXT = "Answers come from your own files, and each one shows the sentence it rests on."
 ADD_FILES = "Add documents"
 ADD_FILES_TEXT = "Drop files anywhere on this page, or choose them."
 TRY_SAMPLES = "Try it with sample documents"
 TRY_SAMPLES_TEXT = "Adds a few short documents and asks the first question for you."
 EXAMPLES = "Questions to start with"
-READY_TO_ASK = {1: "1 document is ready.", 2: "{} documents are ready."}
 
 # Asking
 QUESTION_LABEL = "Your question"
@@ -78,7 +77,7 @@ PAGES = {1: "1 page", 2: "{} pages"}
 SENTENCES = {1: "1 sentence", 2: "{} sentences"}
 RETRY_DOCUMENT = "Try again"
 DELETE_DOCUMENT = "Delete {}"
-CONFIRM_DELETE_DOCUMENT = "Delete “{}”? It can no longer be asked or cited; earlier answers keep the passages they showed."
+CONFIRM_DELETE_DOCUMENT = "Delete “{}”? Earlier answers keep the passages they showed; new ones cannot use it."
 NOT_ADDED = "“{name}” was not added: {reason}"
 ALREADY_THERE = "“{name}” is there already, as “{same}”."
 

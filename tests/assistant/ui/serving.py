@@ -1,0 +1,140 @@
+"""The program as the tests of the page run it, in a process of its own: all parts are real but the language model.
+
+Prints its address and token as one line of JSON. Then, for each line of its input: *go* lets the model go on where it
+waits, *hold* makes it wait again, *closed* prints *closed* once the model has stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+import sys
+import threading
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import uvicorn
+
+from assistant import api
+from assistant.chat import Chat
+from assistant.documents.ingest import Library
+from assistant.engines.base import Delta, Sampling
+from assistant.errors import EngineError
+from assistant.records import Message, Usage
+from assistant.retrieval.embeddings import Embedder
+from assistant.retrieval.search import Search
+from assistant.retrieval.vectors import Vectors
+from assistant.services import Services
+from assistant.settings import Limits, Settings
+from assistant.store import accounts
+from assistant.store.database import open_database, sqlite_url
+from assistant.ui.app import mount
+
+TOKEN = "token-of-the-tests"
+_WORD = re.compile(r"\w+")
+
+
+class Quoter:
+    """An engine that says the sentence of the passages that shares most words with the question, and cites it.
+
+    Where the question says *slowly*, it waits for ``go_on`` after the first word; where it says *break*, it breaks.
+    """
+
+    model = "quoter-1"
+    follows_instructions = False
+    context_tokens = 10_000
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+        self.closed = threading.Event()
+
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        return sum(len(message.content.split()) for message in messages)
+
+    async def stream(
+        self, messages: Sequence[Message], *, sampling: Sampling, adapter: str | None = None
+    ) -> AsyncGenerator[Delta, None]:
+        passages, _, question = messages[-1].content.rpartition("Question: ")
+        words = re.findall(r"\S+\s*", _best_sentence(passages, question))
+        self.closed.clear()
+        try:
+            for position, word in enumerate(words):
+                yield Delta(word)
+                while "slowly" in question and position == 0 and not self.go_on.is_set():  # noqa: ASYNC110  (a thread's)
+                    await asyncio.sleep(0.001)
+                if "break" in question:
+                    raise EngineError("The model stopped answering. Ask again in a moment.")
+            yield Delta(finish="stop", usage=Usage(prompt_tokens=1, completion_tokens=len(words)))
+        finally:
+            self.closed.set()
+
+    async def load_adapter(self, version: str, folder: Path) -> None:
+        raise NotImplementedError
+
+    async def unload_adapter(self, version: str) -> None:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        pass
+
+
+def _best_sentence(passages: str, question: str) -> str:
+    wanted = set(_WORD.findall(question.casefold()))
+    said = []
+    for block in re.split(r"\n\n(?=\[\d+\] )", passages.strip()):
+        heading, _, text = block.partition("\n")
+        mark = heading.split("]")[0] + "]"
+        for sentence in re.split(r"(?<=[.!?])\s+", text.strip()):
+            shared = len(wanted & set(_WORD.findall(sentence.casefold())))
+            said.append((shared, f"{sentence.rstrip('.')} {mark}."))
+    return max(said, key=lambda pair: pair[0])[1]
+
+
+def serve(state: Path) -> None:
+    settings = Settings(state=state, limits=Limits(file_mb=1))
+    with ExitStack() as stack:
+        database = open_database(sqlite_url(state / "fiel.db"))
+        stack.callback(database.close)
+        with database.write() as session:
+            admin = accounts.local_admin(session)
+        embedder, vectors = Embedder(), Vectors(state / "vectors", None)
+        stack.callback(vectors.close)
+        library = Library(database=database, vectors=vectors, embedder=embedder, folder=state, limits=settings.limits)
+        library.start()
+        stack.callback(library.close)
+        search = Search(database=database, vectors=vectors, embedder=embedder, settings=settings.retrieval)
+        engine = Quoter()
+        services = Services(
+            settings=settings,
+            database=database,
+            library=library,
+            search=search,
+            engine=engine,
+            chat=Chat(database=database, search=search, engine=engine, settings=settings),
+            local_admin=admin,
+        )
+        app = mount(api.create(services, local_token=TOKEN), services)
+        listener = socket.create_server(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=5))
+        threading.Thread(target=_listen, args=(engine, server)).start()
+        print(json.dumps({"address": f"http://127.0.0.1:{listener.getsockname()[1]}", "token": TOKEN}), flush=True)
+        server.run([listener])
+
+
+def _listen(engine: Quoter, server: uvicorn.Server) -> None:
+    for line in sys.stdin:
+        if line.strip() == "go":
+            engine.go_on.set()
+        elif line.strip() == "hold":
+            engine.go_on.clear()
+        elif line.strip() == "closed":
+            engine.closed.wait()
+            print("closed", flush=True)
+    server.should_exit = True
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]))
