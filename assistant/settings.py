@@ -70,8 +70,6 @@ class Settings(BaseSettings):
     """Port of the page and the API; 0 takes a free one. If the default is taken, a free one is used and printed."""
     state: Path = ROOT / "data" / "state"
     """Folder for all that the program writes: database, vectors, originals, logs."""
-    database_url: str | None = None
-    """SQLAlchemy address of the database; none: SQLite in the state folder."""
     chroma_url: str | None = None
     """Address of a Chroma server (http://host:port); none: an embedded one in the state folder."""
     model: str = str(ROOT / "data" / "models" / "starter")

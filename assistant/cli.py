@@ -1,0 +1,152 @@
+"""The commands of the command line, as a client of the HTTP API."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from assistant.errors import FielError
+
+_DESCRIPTION = "Fiel: a chat assistant over your own documents that becomes more faithful to them while it is used."
+_EPILOG = "Settings are read from fiel.toml and from FIEL_… variables too; the README lists them."
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The command and its options. Ends the process with a usage message when they are wrong."""
+    parser = argparse.ArgumentParser(prog="launch.py", description=_DESCRIPTION, epilog=_EPILOG)
+    parser.add_argument("--state", type=Path, metavar="FOLDER", help="folder for all that the program writes")
+    commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="start the page and the API (what happens without a command)")
+    serve.add_argument("--host", help="loopback address to listen on (default: 127.0.0.1)")
+    serve.add_argument("--port", type=int, help="port to listen on (default: 7860, or a free one if that is taken)")
+
+    ingest = commands.add_parser("ingest", help="add files or folders; again: only what is new, changed or gone")
+    ingest.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+
+    ask = commands.add_parser("ask", help="ask a question about the documents")
+    ask.add_argument("question")
+    ask.add_argument("--json", action="store_true", help="print answer, citations and exchange_id as JSON")
+    ask.add_argument("--document", type=int, action="append", default=[], metavar="ID", help="ask this document only")
+
+    commands.add_parser("documents", help="list the documents and how far each one is")
+    commands.add_parser("status", help="say what runs, where, and how much it holds")
+    commands.add_parser("triples", help="print every logged (context, question, answer) as JSON Lines")
+    parsed = parser.parse_args(arguments)
+    parsed.command = parsed.command or "serve"
+    return parsed
+
+
+def overrides(arguments: argparse.Namespace) -> dict[str, object]:
+    """What the command line says about settings."""
+    given = {name: getattr(arguments, name, None) for name in ("state", "host", "port")}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def run(arguments: argparse.Namespace, http: httpx.Client) -> int:
+    """Runs a command other than ``serve`` and returns the exit code. Raises FielError with the server's words."""
+    try:
+        if arguments.command == "ingest":
+            return _ingest(arguments.paths, http)
+        if arguments.command == "ask":
+            return _ask(arguments, http)
+        if arguments.command == "documents":
+            return _documents(http)
+        if arguments.command == "status":
+            return _status(http)
+        return _triples(http)
+    except httpx.TransportError as error:
+        raise FielError(f"The server does not answer: {error}") from error
+
+
+def _ingest(paths: list[Path], http: httpx.Client) -> int:
+    failed = False
+    for path in paths:
+        with http.stream("POST", "/api/ingest", json={"path": str(path.absolute())}) as response:
+            if response.is_error:
+                response.read()
+                raise FielError(_problem(response))
+            for event in map(json.loads, response.iter_lines()):
+                if "progress" in event:
+                    _show_progress(path, event["progress"])
+                elif "error" in event:
+                    raise FielError(event["error"]["message"])
+                else:
+                    failed |= _print_summary(path, event["summary"])
+    return 1 if failed else 0
+
+
+def _show_progress(path: Path, share: float) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{path}: {share:4.0%}", end="", file=sys.stderr, flush=True)
+
+
+def _print_summary(path: Path, summary: dict[str, Any]) -> bool:
+    """Prints what was done; True if a file could not be read."""
+    if sys.stderr.isatty():
+        print("\r", end="", file=sys.stderr)
+    counts = [f"{summary[name]} {name}" for name in ("new", "changed", "gone", "unchanged", "skipped") if summary[name]]
+    print(f"{path}: {', '.join(counts) or 'nothing to do'}")
+    for failure in summary["failed"]:
+        print(f"  failed: {failure['name']}: {failure['reason']}", file=sys.stderr)
+    return bool(summary["failed"])
+
+
+def _ask(arguments: argparse.Namespace, http: httpx.Client) -> int:
+    body = {
+        "model": "fiel",
+        "messages": [{"role": "user", "content": arguments.question}],
+        "document_ids": arguments.document,
+    }
+    reply = _checked(http.post("/v1/chat/completions", json=body))
+    answer = reply["choices"][0]["message"]["content"]
+    if arguments.json:
+        found = {"answer": answer, "citations": reply["citations"], "exchange_id": reply["exchange_id"]}
+        print(json.dumps(found, ensure_ascii=False, indent=2))
+        return 0
+    print(answer)
+    for citation in reply["citations"]:
+        page = f", p. {citation['page']}" if citation["page"] is not None else ""
+        print(f"\n[{citation['n']}] {citation['document']}{page}\n    {citation['sentence']}")
+    return 0
+
+
+def _checked(response: httpx.Response) -> Any:
+    if response.is_error:
+        raise FielError(_problem(response))
+    return response.json()
+
+
+def _problem(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"the server answered {response.status_code} {response.reason_phrase}"
+
+
+def _documents(http: httpx.Client) -> int:
+    for document in _checked(http.get("/api/documents"))["documents"]:
+        share = f" {document['progress']:.0%}" if document["status"] == "indexing" else ""
+        reason = f": {document['reason']}" if document["reason"] else ""
+        print(f"{document['id']:>6}  {document['status']}{share:<5}  {document['name']}{reason}")
+    return 0
+
+
+def _status(http: httpx.Client) -> int:
+    print(json.dumps(_checked(http.get("/api/status")), ensure_ascii=False, indent=2))
+    return 0
+
+
+def _triples(http: httpx.Client) -> int:
+    with http.stream("GET", "/api/triples") as response:
+        if response.is_error:
+            response.read()
+            raise FielError(_problem(response))
+        for line in response.iter_lines():
+            sys.stdout.write(line + "\n")
+    return 0

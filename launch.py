@@ -1,0 +1,176 @@
+"""The command line of Fiel, and the place where its parts are built and wired.
+
+Every command is a client of the HTTP API: of the server that runs already, or else of one that is started for the
+length of the command. So there is one way in, and never a second owner of the state folder.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+# Set before any vendor is imported: nothing phones home.
+os.environ.update(GRADIO_ANALYTICS_ENABLED="False", ANONYMIZED_TELEMETRY="False", HF_HUB_DISABLE_TELEMETRY="1")
+
+import httpx
+
+from assistant import cli, settings, state
+from assistant.errors import FielError
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from assistant.services import Services
+    from assistant.settings import Settings
+
+_GRACE = 5  # seconds that answers in flight get when the program stops
+
+
+def main() -> int:
+    arguments = cli.parse(sys.argv[1:])
+    try:
+        configuration = settings.load(**cli.overrides(arguments))
+        if arguments.command == "serve":
+            return serve(configuration)
+        with client(configuration) as http:
+            return cli.run(arguments, http)
+    except FielError as error:
+        print(f"fiel: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def serve(configuration: Settings) -> int:
+    """Runs the page and the API until Ctrl-C."""
+    print("Fiel is starting …", flush=True)
+    with state.owned(configuration.state):
+        listener = _listen(configuration)
+        _log_to(configuration.state / "logs", configuration.log_level)
+        with _server(configuration, listener, page=True) as (server, address):
+            print(f"Fiel is ready: {address}\nPress Ctrl-C to stop.", flush=True)
+            server.run([listener])
+    print("Fiel has stopped.", flush=True)
+    return 0
+
+
+@contextmanager
+def client(configuration: Settings) -> Iterator[httpx.Client]:
+    """A client of the API: of the running server if there is one, else of one that lives as long as the block."""
+    running = state.running_server(configuration.state)
+    if running is not None:
+        with _http(running) as http:
+            yield http
+        return
+    with state.owned(configuration.state):
+        listener = socket.create_server(("127.0.0.1", 0))
+        with _server(configuration, listener, page=False) as (server, _):
+            thread = threading.Thread(target=server.run, args=([listener],), name="server")
+            thread.start()
+            try:
+                with _http(state.running_server(configuration.state)) as http:
+                    yield http
+            finally:
+                server.should_exit = True
+                thread.join()
+
+
+def _http(server: state.Server | None) -> httpx.Client:
+    assert server is not None  # announced by whoever calls
+    headers = {"Authorization": f"Bearer {server.token}"}
+    return httpx.Client(base_url=server.address, headers=headers, timeout=None, trust_env=False)  # noqa: S113
+
+
+@contextmanager
+def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> Iterator[tuple[uvicorn.Server, str]]:
+    """All parts built, wired and announced; undone in reverse order."""
+    import uvicorn
+
+    from assistant import api
+
+    host, port = listener.getsockname()[:2]
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    announcement = state.Server(address=address, pid=os.getpid(), token=state.new_token())
+    with ExitStack() as stack:
+        services = build(configuration, stack)
+        app = api.create(services, local_token=announcement.token)
+        if page:
+            from assistant.ui.app import mount
+
+            app = mount(app, services)
+        stack.enter_context(state.announced(configuration.state, announcement))
+        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE)
+        yield uvicorn.Server(config), address
+
+
+def build(configuration: Settings, stack: ExitStack) -> Services:
+    """The running parts; ``stack`` takes what stops them again. The caller owns the state folder."""
+    from assistant.retrieval.search import Search
+
+    from assistant.chat import Chat
+    from assistant.documents.ingest import Library
+    from assistant.engines.local import LocalEngine
+    from assistant.retrieval.embeddings import Embedder
+    from assistant.retrieval.vectors import Vectors
+    from assistant.services import Services
+    from assistant.store import accounts, exchanges
+    from assistant.store.database import open_database, sqlite_url
+
+    folder = configuration.state
+    database = open_database(sqlite_url(folder / "fiel.db"))
+    stack.callback(database.close)
+    with database.write() as session:
+        exchanges.fail_unfinished(session)
+        local_admin = accounts.local_admin(session)
+    embedder = Embedder(configuration.retrieval.embedding_model)
+    vectors = Vectors(folder / "vectors", configuration.chroma_url)
+    stack.callback(vectors.close)
+    engine = LocalEngine(configuration.model)
+    search = Search(database=database, vectors=vectors, embedder=embedder, settings=configuration.retrieval)
+    library = Library(database=database, vectors=vectors, embedder=embedder, folder=folder, limits=configuration.limits)
+    library.start()
+    stack.callback(library.close)
+    return Services(
+        settings=configuration,
+        database=database,
+        library=library,
+        search=search,
+        engine=engine,
+        chat=Chat(database=database, search=search, engine=engine, settings=configuration),
+        local_admin=local_admin,
+    )
+
+
+def _listen(configuration: Settings) -> socket.socket:
+    """The configured port; if it is the default one and taken, any free one."""
+    family = socket.AF_INET6 if ":" in configuration.host else socket.AF_INET
+    try:
+        return socket.create_server((configuration.host, configuration.port), family=family)
+    except OSError as error:
+        if "port" not in configuration.model_fields_set:
+            return socket.create_server((configuration.host, 0), family=family)
+        raise FielError(
+            f"Port {configuration.port} of {configuration.host} cannot be used: {error.strerror}. Choose another one "
+            "with --port."
+        ) from error
+
+
+def _log_to(folder: Path, level: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    handler = logging.handlers.RotatingFileHandler(folder / "fiel.log", maxBytes=5_000_000, backupCount=3)
+    logging.basicConfig(
+        level=level, handlers=[handler], format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
+    )
+    logging.captureWarnings(capture=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

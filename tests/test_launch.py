@@ -1,0 +1,117 @@
+"""The command line from outside: real processes, the bundled model, real documents."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from assistant.settings import ROOT
+
+LAUNCH = (sys.executable, str(ROOT / "launch.py"))
+TEXT = "# Lamps\n\nThe reading lamp takes a bulb of eleven watts. It was made in Porto in 1987.\n"
+
+
+def fiel(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*LAUNCH, "--state", str(state), *arguments], capture_output=True, text=True, cwd=state.parent, check=False
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    (documents / "lamp.md").write_text(TEXT)
+    (documents / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing else")
+    return documents
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    process = subprocess.Popen(
+        [*LAUNCH, "--state", str(tmp_path / "state"), "serve", "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    with process:
+        try:
+            ready = next(line for line in process.stdout if line.startswith("Fiel is ready: "))
+            yield process, ready.removeprefix("Fiel is ready: ").strip()
+        finally:
+            process.kill()
+
+
+def test_without_a_server_every_command_works_alone(tmp_path: Path, folder: Path) -> None:
+    state = tmp_path / "state"
+    first = fiel(state, "ingest", str(folder))
+    assert first.stdout.strip() == f"{folder}: 2 new"
+    assert "broken.pdf" in first.stderr
+    assert first.returncode == 1  # one could not be read
+    again = fiel(state, "ingest", str(folder))
+    assert again.stdout.strip() == f"{folder}: 2 unchanged"
+
+    asked = fiel(state, "ask", "How many watts does the bulb of the reading lamp take?", "--json")
+    assert asked.returncode == 0, asked.stderr
+    reply = json.loads(asked.stdout)
+    assert set(reply) == {"answer", "citations", "exchange_id"}
+
+    (triple,) = map(json.loads, fiel(state, "triples").stdout.splitlines())
+    assert triple["id"] == reply["exchange_id"]
+    assert triple["answer"] == reply["answer"]
+    assert "eleven watts" in triple["context"][0]["text"]
+
+    listed = fiel(state, "documents").stdout
+    assert "ready" in listed
+    assert "lamp.md" in listed
+    assert json.loads(fiel(state, "status").stdout)["exchanges"] == 1
+
+
+def test_beside_a_server_the_commands_go_through_it(
+    tmp_path: Path, folder: Path, server: tuple[subprocess.Popen[str], str]
+) -> None:
+    process, address = server
+    state = tmp_path / "state"
+    assert fiel(state, "ingest", str(folder / "lamp.md")).stdout.strip() == f"{folder / 'lamp.md'}: 1 new"
+    asked = httpx.post(
+        f"{address}/v1/chat/completions",
+        json={"model": "fiel", "messages": [{"role": "user", "content": "Where was the reading lamp made?"}]},
+        timeout=120,
+    ).raise_for_status()
+    exchange = httpx.get(f"{address}/api/exchanges/{asked.json()['exchange_id']}").raise_for_status().json()
+    assert "made in Porto" in exchange["context"][0]["text"]  # found at once
+
+    second = fiel(state, "serve", "--port", "0")
+    assert second.returncode == 1
+    assert "Another Fiel is using" in second.stderr
+
+    assert "Fiel" in httpx.get(address).raise_for_status().text
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=60) == 0
+    assert fiel(state, "documents").stdout.count("ready") == 1
+
+
+def test_wrong_settings_and_wrong_paths_are_told_in_plain_words(tmp_path: Path) -> None:
+    wrong = fiel(tmp_path / "state", "serve", "--host", "0.0.0.0", "--port", "99999")
+    assert wrong.returncode == 1
+    assert "host" in wrong.stderr
+    assert "port" in wrong.stderr
+    assert "Traceback" not in wrong.stderr
+    missing = fiel(tmp_path / "state", "ingest", str(tmp_path / "nowhere"))
+    assert missing.returncode == 1
+    assert "There is no file or folder" in missing.stderr
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    shown = fiel(tmp_path / "state", "--help").stdout
+    for command in ("serve", "ingest", "ask", "documents", "status", "triples"):
+        assert command in shown
+    assert not (tmp_path / "state").exists()
