@@ -17,6 +17,7 @@ import json
 import random
 import re
 import string
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -110,6 +111,7 @@ def assistant(records: Sequence[Record], engine: LocalEngine, embedder: Embedder
         library.start()
         for title, paragraphs in texts.items():
             library.add(f"{title}.txt", io.BytesIO("\n\n".join(paragraphs).encode()), scope=SHARED, person=person)
+        print(f"indexing {len(texts)} documents …", file=sys.stderr)
         library.wait_idle()
         search = Search(database=database, vectors=vectors, embedder=embedder, settings=settings.retrieval)
         yield Assistant(Chat(database=database, search=search, engine=engine, settings=settings), database, person)
@@ -119,8 +121,10 @@ def assistant(records: Sequence[Record], engine: LocalEngine, embedder: Embedder
 
 
 async def answers(parts: Assistant, records: Sequence[Record]) -> list[Answered]:
-    answered = []
+    answered: list[Answered] = []
     for record in records:
+        if len(answered) % 50 == 0:
+            print(f"{len(answered)} of {len(records)} questions answered …", file=sys.stderr)
         *_, last = [event async for event in parts.chat.answer(record["question"], person=parts.person)]
         assert isinstance(last, Finished)
         assert last.exchange.status is ExchangeStatus.COMPLETE, last.problem
