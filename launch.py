@@ -6,6 +6,7 @@ length of the command. So there is one way in, and never a second owner of the s
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import logging.handlers
 import os
@@ -113,12 +114,11 @@ def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> 
 
 def build(configuration: Settings, stack: ExitStack) -> Services:
     """The running parts; ``stack`` takes what stops them again. The caller owns the state folder."""
-    from assistant.retrieval.search import Search
-
     from assistant.chat import Chat
     from assistant.documents.ingest import Library
     from assistant.engines.local import LocalEngine
     from assistant.retrieval.embeddings import Embedder
+    from assistant.retrieval.search import Search
     from assistant.retrieval.vectors import Vectors
     from assistant.services import Services
     from assistant.store import accounts, exchanges
@@ -134,6 +134,7 @@ def build(configuration: Settings, stack: ExitStack) -> Services:
     vectors = Vectors(folder / "vectors", configuration.chroma_url)
     stack.callback(vectors.close)
     engine = LocalEngine(configuration.model)
+    stack.callback(lambda: asyncio.run(engine.close()))
     search = Search(database=database, vectors=vectors, embedder=embedder, settings=configuration.retrieval)
     library = Library(database=database, vectors=vectors, embedder=embedder, folder=folder, limits=configuration.limits)
     library.start()
