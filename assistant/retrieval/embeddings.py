@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 
 from assistant.errors import ModelError
@@ -44,7 +45,7 @@ class Embedder:
             self._encode = encoder or _sentence_transformers(folder)
             self.dimension: int = self._encode(["a"]).shape[1]
             digest = _digest(folder)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
             _log.exception("embedding model %s", model)
             raise ModelError(f"The embedding model {model} cannot be loaded: {error}") from error
         recipe = f"int8.{bert.VERSION}" if encoder else "float32"

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from assistant.errors import FielError
+from assistant.retrieval.vectors import Vectors
+
+
+def unit(*angles: float) -> np.ndarray:
+    """Vectors in the plane; the cosine of two is that of the difference of their angles (in degrees)."""
+    radians = np.deg2rad(np.array(angles))
+    return np.stack([np.cos(radians), np.sin(radians)], axis=1).astype(np.float32)
+
+
+def test_the_scopes_asked_for_are_merged_nearest_first(vectors: Vectors) -> None:
+    vectors.upsert("shared", ["1.1:0", "1.1:1"], unit(0, 40))
+    vectors.upsert("person-2", ["2.3:5"], unit(10))
+    vectors.upsert("person-3", ["3.1:0"], unit(1))
+    near = vectors.query(unit(1)[0], scopes=("shared", "person-2", "person-9"), count=2)
+    assert [(n.document_id, n.generation, n.sentence) for n in near] == [(1, 1, 0), (2, 3, 5)]
+    assert near[1].similarity == pytest.approx(np.cos(np.deg2rad(9)), abs=1e-4)
+
+
+def test_writing_twice_is_the_same_as_once(vectors: Vectors) -> None:
+    vectors.upsert("shared", ["1.1:0"], unit(90))
+    vectors.upsert("shared", ["1.1:0"], unit(0))
+    vectors.upsert("shared", [], np.empty((0, 2), np.float32))
+    (only,) = vectors.query(unit(0)[0], scopes=["shared"], count=10)
+    assert only.similarity == pytest.approx(1, abs=1e-4)
+
+
+def test_chosen_documents_are_found_however_far_away(vectors: Vectors) -> None:
+    vectors.upsert("shared", [f"1.1:{n}" for n in range(300)], unit(*np.linspace(0, 20, 300)))
+    vectors.upsert("shared", ["2.1:0", "3.1:0"], unit(170, 100))
+    near = vectors.query(unit(0)[0], scopes=["shared"], count=5, document_ids=[2, 3])
+    assert [n.document_id for n in near] == [3, 2]
+
+
+def test_a_deletion_takes_all_generations_of_one_document(vectors: Vectors) -> None:
+    vectors.upsert("shared", ["1.1:0", "1.2:0", "11.1:0"], unit(0, 1, 2))
+    vectors.delete_document("shared", 1)
+    assert vectors.ids("shared") == {"11.1:0"}
+    vectors.delete_document("shared", 11)
+    vectors.delete_document("shared", 11)
+    assert vectors.ids("shared") == set()
+    assert vectors.query(unit(0)[0], scopes=["shared"], count=5) == []
+
+
+def test_another_embedding_model_may_have_longer_vectors(vectors: Vectors) -> None:
+    vectors.upsert("shared", ["1.1:0"], unit(0))
+    vectors.upsert("shared", ["2.1:0"], np.eye(3, dtype=np.float32)[:1])
+    (near,) = vectors.query(np.eye(3, dtype=np.float32)[0], scopes=["shared"], count=5)
+    assert near.document_id == 2
+    vectors.delete_document("shared", 1)
+    assert vectors.ids("shared") == {"2.1:0"}
+
+
+def test_more_than_one_batch_survives_a_restart(state: Path) -> None:
+    many = Vectors(state / "vectors", None)
+    values = np.random.default_rng(0).normal(size=(6_000, 8)).astype(np.float32)
+    many.upsert("shared", [f"1.1:{n}" for n in range(6_000)], values)
+    many.close()
+    again = Vectors(state / "vectors", None)
+    assert len(again.ids("shared")) == 6_000
+    assert again.query(values[5_999], scopes=["shared"], count=1)[0].sentence == 5_999
+    again.close()
+
+
+def test_no_server_is_an_error_for_people() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(FielError, match="vector index"):
+        Vectors(None, f"http://127.0.0.1:{port}")
