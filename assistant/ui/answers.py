@@ -53,9 +53,9 @@ def source(citation: Citation, *, passage_start: int, available: bool) -> Markup
         panel_title(f"{words.SOURCE} {citation.n}", "panel"),
         citation.document,
         page,
-        citation.window[:start],
+        citation.window[:start].lstrip(),
         citation.window[start:end],
-        citation.window[end:],
+        citation.window[end:].rstrip(),
         _links(citation) if available else Markup('<p class="note">{}</p>').format(words.DOCUMENT_GONE),
     )
 

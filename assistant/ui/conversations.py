@@ -41,7 +41,8 @@ class ConversationEvents:
         blocks.load(self.show, [page.conversation, page.search], shown, js=_FROM_ADDRESS, **quick)
         page.conversation.change(None, page.conversation, None, js=REMEMBER, queue=False)
         page.new.click(self.new, page.search, shown, **quick)
-        page.search.input(self.find, [page.conversation, page.search], page.conversations, **quick)
+        # Not ``input``: Gradio sends that at key presses alone, neither for Backspace nor for what is pasted.
+        page.search.change(self.find, [page.conversation, page.search], page.conversations, **quick)
         page.conversations.open(self.open, page.search, shown, **quick)
         page.conversations.rename(self.rename, [page.conversation, page.search], page.conversations, **quick)
         page.conversations.delete(self.delete, [page.conversation, page.search], shown, **quick)

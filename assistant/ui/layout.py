@@ -76,7 +76,7 @@ def build() -> Page:
             with gr.Column(elem_id="documents", min_width=0):
                 title = render.panel_title(words.DOCUMENTS, "documents")
                 gr.HTML(title, elem_id="documents-title", js_on_load=None, apply_default_css=False)
-                upload = gr.File(label=words.UPLOAD_LABEL, file_count="multiple", height=120, elem_id="upload")
+                upload = gr.File(label=words.UPLOAD_LABEL, file_count="multiple", height=76, elem_id="upload")
                 documents = _html("document-list", DOCUMENT_EVENTS)
     return Page(
         new=new,

@@ -59,6 +59,7 @@
     conversations: () => showList(body.dataset.list !== "open"),
     documents: (button) => (body.dataset.panel === "documents" ? close() : reveal("documents", button)),
     panel: () => close(),
+    dialog: () => find("#dialog").close(),
     files: (button) => {
       reveal("documents", button);
       find("#upload input[type=file]")?.click();
@@ -110,7 +111,11 @@
     if (button.dataset.toggle) toggles[button.dataset.toggle](button);
     else if ("confirm" in button.dataset || "prompt" in button.dataset) ask(button);
     else if ("copy" in button.dataset) copy(button);
-    else if (button.dataset.event === "cite") reveal("source", button);
+    else if (button.dataset.event === "cite") {
+      for (const current of document.querySelectorAll("#transcript [aria-current]")) current.removeAttribute("aria-current");
+      button.setAttribute("aria-current", "true");
+      reveal("source", button);
+    }
     else if (button.dataset.event === "edit") find("#question textarea").focus();
     else if (button.dataset.event === "open" || button.id === "new") {
       if (!roomy.matches) showList(false);

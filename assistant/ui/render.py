@@ -64,7 +64,7 @@ def dialog() -> Markup:
     return Markup(
         '<dialog id="dialog" aria-labelledby="dialog-text"><form method="dialog"><p id="dialog-text"></p>'
         '<input type="text" maxlength="80" aria-labelledby="dialog-text" autocomplete="off"><menu>'
-        '<button type="submit" value="" class="text-button" formnovalidate>{}</button>'
+        '<button type="button" class="text-button" data-toggle="dialog">{}</button>'
         '<button type="submit" value="ok" class="text-button primary">{}</button></menu></form></dialog>'
         '<div id="drop" aria-hidden="true"><p>{}</p></div><div id="shade" aria-hidden="true"></div>'
     ).format(words.CANCEL, words.CONFIRM, words.DROP_HERE)

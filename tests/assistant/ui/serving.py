@@ -40,7 +40,8 @@ _WORD = re.compile(r"\w+")
 class Quoter:
     """An engine that says the sentence of the passages that shares most words with the question, and cites it.
 
-    Where the question says *slowly*, it waits for ``go_on`` after the first word; where it says *break*, it breaks.
+    Where the question says *slowly*, it waits for ``go_on`` after the first word; where it says *for ever*, it never
+    comes to an end; where it says *break*, it breaks.
     """
 
     model = "quoter-1"
@@ -65,6 +66,9 @@ class Quoter:
                 yield Delta(word)
                 while "slowly" in question and position == 0 and not self.go_on.is_set():  # noqa: ASYNC110  (a thread's)
                     await asyncio.sleep(0.001)
+                while "for ever" in question:
+                    yield Delta("and on ")
+                    await asyncio.sleep(0.01)
                 if "break" in question:
                     raise EngineError("The model stopped answering. Ask again in a moment.")
             yield Delta(finish="stop", usage=Usage(prompt_tokens=1, completion_tokens=len(words)))

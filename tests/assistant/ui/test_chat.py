@@ -79,8 +79,8 @@ def test_stop_keeps_what_was_said(opened: Page, running: Running) -> None:
 
 def test_closing_the_window_stops_the_model(running: Running, page: Page) -> None:
     open_page(page, running)
-    ask(page, "When was the lighthouse built, slowly?")
-    expect(page.locator("#live .answer")).to_have_text("The")
+    ask(page, "When was the lighthouse built, for ever?")
+    expect(page.locator("#live .answer")).to_contain_text("and on and on")
     page.close()
     running.wait_until_model_stopped()
 
@@ -124,7 +124,7 @@ def test_a_failure_is_told_and_loses_nothing(opened: Page, running: Running) -> 
 
 
 def test_copy(opened: Page) -> None:
-    ask_and_wait(opened, "What did the lamp burn?")
+    ask_and_wait(opened, "Which olive oil did its lamp burn?")
     opened.get_by_role("button", name="Copy answer").click()
     expect(opened.get_by_role("button", name="Copied")).to_be_visible()
     copied = opened.evaluate("navigator.clipboard.readText()")
@@ -133,12 +133,12 @@ def test_copy(opened: Page) -> None:
 
 def test_everything_by_keyboard(opened: Page, running: Running) -> None:
     expect(opened.get_by_label("Your question")).to_be_focused()
-    opened.keyboard.type("What did")
+    opened.keyboard.type("Which olive oil")
     opened.keyboard.press("Shift+Enter")
-    opened.keyboard.type("the lamp burn?")
+    opened.keyboard.type("did its lamp burn?")
     opened.keyboard.press("Enter")
     expect(opened.locator("#transcript .tools")).to_have_count(1)
-    assert running.last_exchange().question == "What did\nthe lamp burn?"
+    assert running.last_exchange().question == "Which olive oil\ndid its lamp burn?"
 
     chip = opened.locator("#transcript .answer button.chip")
     _tab_to(opened, "#transcript .answer button.chip", backwards=True)

@@ -77,7 +77,7 @@ def test_a_forged_event_changes_nothing(opened: Page, running: Running) -> None:
         opened.evaluate(forge, ["#transcript", detail])
         toast = opened.locator(".toast-body")
         expect(toast).to_contain_text("There is no such exchange.")
-        toast.get_by_role("button").click()
+        toast.get_by_test_id("toast-close").click()
         expect(toast).to_have_count(0)
     opened.evaluate(forge, ["#conversation-list", {"event": "delete", "conversation": theirs.conversation_id}])
     expect(opened.locator(".toast-body")).to_contain_text("There is no such conversation.")
