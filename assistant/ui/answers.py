@@ -33,7 +33,9 @@ _markdown.add_render_rule("text", _text)
 
 
 def transcript(exchanges: Sequence[Exchange]) -> Markup:
-    return joined(map(_exchange, exchanges))
+    return Markup('<div role="log" aria-label="{}">{}</div>').format(
+        words.CONVERSATION, joined(map(_exchange, exchanges))
+    )
 
 
 def pending(question: str, *, note: str = "", answer: str = "") -> Markup:

@@ -21,10 +21,13 @@ _KEPT_SECONDS = 3600  # uploads that a broken connection left behind are deleted
 
 def mount(app: FastAPI, services: Services) -> FastAPI:
     """Adds the page at ``/`` to the application, after all routes that it has already."""
+    # Uploads pass through the state folder, which only its owner can read, and not through the machine's /tmp.
+    os.environ["GRADIO_TEMP_DIR"] = str(services.settings.state / "uploads")
     mounted: FastAPI = gr.mount_gradio_app(
         app,
         _blocks(services),
         path="/",
+        favicon_path=str(layout.MARK),
         footer_links=[],
         run_history=False,
         show_error=False,

@@ -12,6 +12,7 @@ from assistant.ui import answers, render, words
 _FOLDER = Path(__file__).parent
 CSS = _FOLDER / "style.css"
 SCRIPT = _FOLDER / "page.js"
+MARK = _FOLDER / "mark.svg"
 
 CHAT_EVENTS = ("cite", "rate", "retry", "edit", "example")
 NOTICE_EVENTS = ("cancel_edit", "ask_all")

@@ -82,6 +82,7 @@ NOT_ADDED = "“{name}” was not added: {reason}"
 ALREADY_THERE = "“{name}” is there already, as “{same}”."
 
 # Conversations
+CONVERSATION = "Conversation"
 CONVERSATIONS = "Conversations"
 NEW_CONVERSATION = "New conversation"
 SEARCH_CONVERSATIONS = "Search conversations"

@@ -31,6 +31,7 @@ class Running:
     """The program, in a process of its own for all tests of the page, and the administrator that everybody is."""
 
     address: str
+    state: Path
     http: httpx.Client
     database: Database
     person: Person
@@ -82,7 +83,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         with database.write() as session:
             person = accounts.local_admin(session)
         with httpx.Client(base_url=ready["address"], headers=headers, timeout=60, trust_env=False) as http:
-            yield Running(ready["address"], http, database, person, process)
+            yield Running(ready["address"], state, http, database, person, process)
         database.close()
         process.stdin.close()  # it stops when nobody speaks to it any more
         process.stdout.read()

@@ -43,6 +43,7 @@ def test_uploads_are_not_left_in_the_cache(opened: Page, running: Running, tmp_p
         opened.locator("#upload input[type=file]").set_input_files(file)
     [cached] = json.loads(response.value.text())
     expect(opened.locator("#document-list li", has_text="secret.txt")).to_have_class("ready")
+    assert Path(cached).is_relative_to(running.state)  # which nobody else on this machine can read
     assert not Path(cached).exists()
 
 
