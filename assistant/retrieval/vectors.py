@@ -24,8 +24,6 @@ from chromadb.errors import ChromaError, NotFoundError
 
 from assistant.errors import FielError
 
-_TELEMETRY_OFF = Settings(anonymized_telemetry=False)
-
 # Set when a collection is made, and silently ignored later. ef_search: recall of the nearest 100 among 30,000 sentences
 # is .95 at the default of 100 and .98 at 200, for one more millisecond.
 _INDEX: CreateCollectionConfiguration = {"hnsw": {"space": "cosine", "ef_search": 200}}
@@ -50,13 +48,14 @@ class Vectors:
         An embedded one belongs to one process alone: a second one loses rows silently.
         """
         with _translated():
+            settings = Settings(anonymized_telemetry=False)  # Chroma writes the address of its server into it
             if url is not None:
                 parts = urlsplit(url)
                 https = parts.scheme == "https"
                 port = parts.port or (443 if https else 80)
-                self._client = chromadb.HttpClient(parts.hostname or "", port, ssl=https, settings=_TELEMETRY_OFF)
+                self._client = chromadb.HttpClient(parts.hostname or "", port, ssl=https, settings=settings)
             else:
-                self._client = chromadb.PersistentClient(str(folder), settings=_TELEMETRY_OFF)
+                self._client = chromadb.PersistentClient(str(folder), settings=settings)
             self._batch = self._client.get_max_batch_size()
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from assistant.documents.ingest import Library
 from assistant.records import SHARED, DocumentStatus
 from assistant.retrieval import keywords
 from assistant.retrieval.embeddings import Embedder
+from assistant.retrieval.llama import PassageRetriever
 from assistant.retrieval.search import HITS, Search
 from assistant.retrieval.vectors import Vectors
 from assistant.settings import Retrieval
@@ -156,3 +157,12 @@ def test_vectors_without_a_ready_row_are_dropped(
 def test_an_empty_library_answers_with_nothing(search: Search) -> None:
     found = search.search("Anything?", scopes=[SHARED, "person-2"])
     assert (found.passages, found.hits) == ((), ())
+
+
+def test_llama_index_gets_the_same_passages(add: Callable[..., int], search: Search) -> None:
+    add("harbour.md", HARBOUR)
+    question = "When was the lighthouse built?"
+    nodes = PassageRetriever(search, scopes=[SHARED]).retrieve(question)
+    passages = search.search(question, scopes=[SHARED]).passages
+    assert [(node.text, node.score) for node in nodes] == [(p.text, p.score) for p in passages]
+    assert nodes[0].metadata["document"] == "harbour.md"

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import gc
 import socket
+import subprocess
+import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -75,3 +79,34 @@ def test_no_server_is_an_error_for_people() -> None:
         port = free.getsockname()[1]
     with pytest.raises(FielError, match="vector index"):
         Vectors(None, f"http://127.0.0.1:{port}")
+
+
+def test_a_chroma_server_does_as_well(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = Path(sys.executable).with_name("chroma")
+    arguments = ["run", "--path", str(tmp_path), "--host", "127.0.0.1", "--port", str(port)]
+    with subprocess.Popen([command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as server:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ResourceWarning)  # Chroma's client never closes its connection
+                _use(_connected(server, f"http://127.0.0.1:{port}"))
+                gc.collect()
+        finally:
+            server.terminate()
+
+
+def _use(vectors: Vectors) -> None:
+    vectors.upsert("shared", ["1.1:0", "2.1:0"], unit(0, 90))
+    vectors.delete_document("shared", 1)
+    (near,) = vectors.query(unit(0)[0], scopes=["shared", "person-1"], count=5)
+    assert near.document_id == 2
+    vectors.close()
+
+
+def _connected(server: subprocess.Popen[bytes], url: str) -> Vectors:
+    assert server.stdout is not None
+    for line in server.stdout:
+        if b"listening on" in line:
+            return Vectors(None, url)
+    raise AssertionError(f"the Chroma server ended with {server.wait()}")
