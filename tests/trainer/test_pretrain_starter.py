@@ -16,7 +16,7 @@ from trainer.pretrain.corpus import Question, Text, split_sentences
 from trainer.pretrain.starter import copying_row, loss_of
 from trainer.pretrain.starter_examples import Row, RowMaker, Sizes
 from trainer.pretrain.starter_init import prepare_heads
-from trainer.pretrain.starter_model import Shape, Starter, branched_attention, save_starter
+from trainer.pretrain.starter_model import Shape, Starter, branched_attention, load_starter, save_starter
 from trainer.pretrain.tokenizer import train_tokenizer
 
 TINY = Shape(vocabulary=700, width=64, layers=2, heads=2, hidden=64, context=1024)
@@ -64,7 +64,7 @@ def test_answers_stand_in_the_passage_they_cite_and_refused_ones_in_none(
                 refused += 1
                 city = re.search(r"harbour of (\w+) dug\?", question)
                 assert city is None or f"The harbour of {city[1]} was dug" not in user
-            elif mark := re.fullmatch(r"(.*) \[(\d+)\]<\|end\|>", answer):
+            elif mark := re.fullmatch(r" (.*) \[(\d+)\]<\|end\|>", answer):
                 cited += 1
                 assert mark[1] in passages[int(mark[2]) - 1]
     assert cited > 40
@@ -85,8 +85,7 @@ def test_each_branch_reads_as_if_it_were_alone_and_the_export_agrees(
     torch.manual_seed(0)
     save_starter(Starter(TINY), tokenizer, tmp_path)
     llama = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
-    net = Starter(TINY)
-    net.load_state_dict({k.removeprefix("model."): v for k, v in llama.state_dict().items() if k.startswith("model.")})
+    net = load_starter(tmp_path, TINY)
     context, branches = torch.randint(5, 700, (30,)), torch.randint(5, 700, (3, 8))
     positions = torch.cat((torch.arange(30), torch.arange(30, 38).repeat(3)))
     with torch.no_grad():

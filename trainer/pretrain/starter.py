@@ -1,10 +1,14 @@
 """Trains the bundled starter model from nothing but the open data, on CPU cores.
 
-    python -m trainer.pretrain.starter train --data ../shared/data --out data/models/starter --minutes 60
+    python -m trainer.pretrain.starter --data ../shared/data --out data/models/starter --minutes 66
 
 learns the tokenizer, starts the word vectors from counts of which tokens stand together, trains for the given time in
 one single-threaded process per core, and writes the model every few minutes. The course of the training is set by the
 share of the time that has passed: from one short passage to several long ones, from made questions to people's.
+
+    python -m trainer.pretrain.starter --data ../shared/data --out data/models/starter --minutes 29 --resume 0.5
+
+trains the model in ``--out`` further, as if half of the time had passed.
 """
 
 from __future__ import annotations
@@ -30,8 +34,8 @@ from transformers import PreTrainedTokenizerFast
 from trainer.pretrain.corpus import Language, Question, Text, read_questions, read_texts
 from trainer.pretrain.starter_examples import Row, RowMaker, Sizes
 from trainer.pretrain.starter_init import prepare_heads
-from trainer.pretrain.starter_model import Shape, Starter, branched_attention, save_starter
-from trainer.pretrain.tokenizer import train_tokenizer
+from trainer.pretrain.starter_model import Shape, Starter, branched_attention, load_starter, save_starter
+from trainer.pretrain.tokenizer import load_tokenizer, train_tokenizer
 
 HELD_BACK_TITLES = 6
 """Titles of the questions' documents that are never trained on; the probe during training uses them."""
@@ -48,9 +52,12 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to train; times in seconds."""
+    """How to train; times in seconds. ``begin`` is the progress (0 to 1) that the network starts with, ``brief``
+    the share of rows in the brief style."""
 
     duration: float
+    begin: float = 0.0
+    brief: float = 0.35
     step: float = 3.0
     save_every: float = 300.0
     processes: int = 2
@@ -117,7 +124,7 @@ def sizes_at(progress: float) -> Sizes:
     return Sizes((2, 5), (3, 8), 20, 1500)
 
 
-def draw_row(data: Data, maker: RowMaker, *, progress: float, draw: random.Random) -> Row:
+def draw_row(data: Data, maker: RowMaker, *, progress: float, brief: float, draw: random.Random) -> Row:
     """A row for this stage of the training."""
     while True:
         people = draw.random() < 0.4 + 0.35 * progress
@@ -128,7 +135,7 @@ def draw_row(data: Data, maker: RowMaker, *, progress: float, draw: random.Rando
             draw.choice(documents),
             others,
             sizes=sizes_at(progress if draw.random() < 0.75 else progress * draw.random()),
-            brief=draw.random() < 0.35,
+            brief=draw.random() < brief,
             draw=draw,
             made=0.15 if people else 1.0,
         )
@@ -211,13 +218,18 @@ def word_vectors(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, *, sh
     return 0.1 * vectors / vectors.std()
 
 
-def train(*, data: Data, tokenizer: PreTrainedTokenizerFast, vectors: Tensor, plan: Plan, out: Path) -> None:
-    """Trains in ``plan.processes`` processes and leaves the model in ``out``."""
-    out.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(plan.seed)
+def new_starter(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, *, plan: Plan) -> Starter:
+    """An untrained network with word vectors from the texts and prepared heads."""
+    vectors = word_vectors(texts, tokenizer, shape=plan.shape, seed=plan.seed)
     net = Starter(plan.shape)
     net.embed_tokens.weight.data.copy_(vectors)
     prepare_heads(net, seed=plan.seed)
+    return net
+
+
+def train(*, net: Starter, data: Data, tokenizer: PreTrainedTokenizerFast, plan: Plan, out: Path) -> None:
+    """Trains in ``plan.processes`` processes and leaves the model in ``out``."""
+    out.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("fork")
     with tempfile.TemporaryDirectory() as meeting:
         address = f"file://{meeting}/point"
@@ -243,7 +255,7 @@ def _worker(  # noqa: PLR0917
     draw = random.Random(plan.seed * 1000 + rank)  # noqa: S311
     maker = RowMaker(tokenizer=tokenizer)
     probe_rows = list(_probe_rows(data, maker)) if rank == 0 else []
-    begin, saved, tokens, step, progress = time.monotonic(), 0.0, 0.0, 0, 0.0
+    begin, saved, tokens, step, progress = time.monotonic(), 0.0, 0.0, 0, plan.begin
     while progress < 1.0:
         adam.param_groups[0]["lr"] = plan.learning_rate * min(1.0, (step + 1) / 30, (1.0 - progress) / 0.5)
         sums = _gather_gradients(net, data, maker, plan=plan, progress=progress, draw=draw)
@@ -252,7 +264,8 @@ def _worker(  # noqa: PLR0917
         adam.step()
         net.zero_grad()
         elapsed /= plan.processes
-        progress, step, tokens = elapsed / plan.duration, step + 1, tokens + seen
+        step, tokens = step + 1, tokens + seen
+        progress = plan.begin + (1.0 - plan.begin) * elapsed / plan.duration
         if rank == 0:
             report = {"step": step, "progress": round(progress, 4), "loss": round(loss / weight, 4), "tokens": tokens}
             if elapsed - saved > plan.save_every or progress >= 1.0:
@@ -274,7 +287,7 @@ def _gather_gradients(
         if progress < plan.copying and draw.random() < 0.5:
             row = copying_row(vocabulary=plan.shape.vocabulary, draw=draw)
         else:
-            row = draw_row(data, maker, progress=progress, draw=draw)
+            row = draw_row(data, maker, progress=progress, brief=plan.brief, draw=draw)
         loss, weight = loss_of(net, row, draw=draw)
         torch.autograd.backward(loss)
         losses, weights = losses + loss.item(), weights + weight
@@ -314,15 +327,21 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with qa/ and pretrain/")
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
     parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--resume", type=float, metavar="PROGRESS", help="train the model in --out further (0 to 1)")
+    parser.add_argument("--brief", type=float, default=0.35, help="share of rows in the brief style")
     parser.add_argument("--characters", type=int, default=20_000_000, help="plain text of each language to read")
     options = parser.parse_args()
-    plan = Plan(duration=60 * options.minutes)
+    seed = 1 if options.resume is None else 2
+    plan = Plan(duration=60 * options.minutes, begin=options.resume or 0.0, brief=options.brief, seed=seed)
     data = read_data(options.data, characters=options.characters, seed=plan.seed)
-    documents = [d for pool in (data.plain, data.asked) for group in pool.values() for d in group]
-    sample = ["".join(text.sentences) for document in documents for text in document]
-    tokenizer = train_tokenizer(sample, vocabulary=plan.shape.vocabulary, context=plan.shape.context)
-    vectors = word_vectors(sample, tokenizer, shape=plan.shape, seed=plan.seed)
-    train(data=data, tokenizer=tokenizer, vectors=vectors, plan=plan, out=options.out)
+    if options.resume is None:
+        documents = [d for pool in (data.plain, data.asked) for group in pool.values() for d in group]
+        sample = ["".join(text.sentences) for document in documents for text in document]
+        tokenizer = train_tokenizer(sample, vocabulary=plan.shape.vocabulary, context=plan.shape.context)
+        net = new_starter(sample, tokenizer, plan=plan)
+    else:
+        tokenizer, net = load_tokenizer(options.out), load_starter(options.out, plan.shape)
+    train(net=net, data=data, tokenizer=tokenizer, plan=plan, out=options.out)
 
 
 if __name__ == "__main__":

@@ -223,7 +223,7 @@ class RowMaker:
     def _branch(self, question: str, answer: str, tail: str, *, draw: random.Random, clip: bool) -> Branch:
         """``clip`` keeps the beginning of the answer alone: which sentence it is, without the copying of the rest."""
         asked = self._encode(f"\n\nQuestion: {roughen(question, draw=draw)}{tail}")
-        answered = self._encode(f"{answer}{self.tokenizer.eos_token}")
+        answered = self._encode(f" {answer}{self.tokenizer.eos_token}")
         return Branch(asked + (answered[:12] if clip else answered[:90]), len(asked))
 
     def _encode(self, text: str) -> list[int]:

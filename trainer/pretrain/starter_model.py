@@ -149,6 +149,14 @@ def branched_attention(*, context: int, branches: int) -> Attention:
     return attend
 
 
+def load_starter(folder: Path, shape: Shape) -> Starter:
+    """The network in float32 as ``save_starter`` left it; raises RuntimeError if it has another shape."""
+    llama = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    net = Starter(shape)
+    net.load_state_dict(llama.model.state_dict())
+    return net
+
+
 def save_starter(net: Starter, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Writes what ``AutoModelForCausalLM`` and ``AutoTokenizer`` load; the weights in bfloat16."""
     model = LlamaForCausalLM(LlamaConfig(**net.shape.llama_config(), pad_token_id=0, bos_token_id=None, eos_token_id=1))

@@ -11,9 +11,10 @@ from transformers import PreTrainedTokenizerFast
 PAD, END = "<|pad|>", "<|end|>"
 ROLES = {"system": "<|system|>", "user": "<|user|>", "assistant": "<|assistant|>"}
 
+# An answer begins with a space, so that its first word is the token that it is within a passage.
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
-    "{{- '<|' + message.role + '|>' + message.content + '<|end|>' -}}"
+    "{{- '<|' + message.role + '|>' + (' ' if message.role == 'assistant' else '') + message.content + '<|end|>' -}}"
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}"
 )
