@@ -142,4 +142,6 @@ def upgrade() -> None:
 
     if op.get_bind().dialect.name == "sqlite":
         # FTS5 is a virtual table that SQLAlchemy cannot describe; its rowid is the id in "paragraphs".
-        op.execute("CREATE VIRTUAL TABLE paragraph_words USING fts5(words, tokenize = 'porter unicode61 remove_diacritics 2')")
+        op.execute(
+            "CREATE VIRTUAL TABLE paragraph_words USING fts5(words, tokenize = 'porter unicode61 remove_diacritics 2')"
+        )
