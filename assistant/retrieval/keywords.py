@@ -14,6 +14,7 @@ from assistant.records import DocumentStatus
 from assistant.store.tables import ParagraphRow, SentenceRow
 
 _WORD = re.compile(r"[^\W_]+")
+_ACCENTS = re.compile("[\u0300-\u036f]+")
 
 # Matching these costs thirty times as long and finds nothing more. Written without accents, as they are compared.
 _STOP_WORDS = frozenset(
@@ -103,5 +104,4 @@ def best_sentences(session: Session, question: str, paragraphs: Sequence[Paragra
 
 def _plain_words(sentence: str) -> list[str]:
     """In lower case and without accents, as the full-text table compares them."""
-    decomposed = unicodedata.normalize("NFKD", sentence.lower())
-    return _WORD.findall("".join(c for c in decomposed if not unicodedata.combining(c)))
+    return _WORD.findall(_ACCENTS.sub("", unicodedata.normalize("NFKD", sentence.lower())))
