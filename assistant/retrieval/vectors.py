@@ -24,8 +24,8 @@ from chromadb.errors import ChromaError, NotFoundError
 
 from assistant.errors import FielError
 
-# Set when a collection is made, and silently ignored later. ef_search: recall of the nearest 100 among 30,000 sentences
-# is .95 at the default of 100 and .98 at 200, for one more millisecond.
+# Set when a collection is made, and silently ignored later. ef_search: of the true nearest 100 among 20,000 clustered
+# vectors, .96 are found at the default of 100 and .99 at 200, for less than one more millisecond.
 _INDEX: CreateCollectionConfiguration = {"hnsw": {"space": "cosine", "ef_search": 200}}
 
 
