@@ -10,11 +10,12 @@ import asyncio
 import logging
 import logging.handlers
 import os
+import signal
 import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,9 @@ def serve(configuration: Settings) -> int:
         _log_to(configuration.state / "logs", configuration.log_level)
         with _server(configuration, listener, page=True) as (server, address):
             print(f"Fiel is ready: {address}\nPress Ctrl-C to stop.", flush=True)
-            server.run([listener])
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
+            with suppress(KeyboardInterrupt):  # which the server passes on once it has stopped
+                server.run([listener])
     print("Fiel has stopped.", flush=True)
     return 0
 
