@@ -11,7 +11,6 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
-from assistant.retrieval.search import Search
 from fastapi import FastAPI
 
 from assistant import api
@@ -20,6 +19,7 @@ from assistant.documents.ingest import Library, upload_scope
 from assistant.engines.base import Delta, Sampling
 from assistant.errors import EngineError
 from assistant.records import Document, Message, Person, Usage
+from assistant.retrieval.search import Search
 from assistant.services import Services
 from assistant.settings import Limits, Settings
 from assistant.store.database import Database
