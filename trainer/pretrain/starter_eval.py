@@ -57,7 +57,7 @@ def share(flags: Sequence[bool]) -> Score:
         return Score(float("nan"), 0, 0.0, 1.0)
     p = sum(flags) / n
     middle, spread = p + z * z / (2 * n), z * ((p * (1 - p) + z * z / (4 * n)) / n) ** 0.5
-    return Score(p, n, (middle - spread) / (1 + z * z / n), (middle + spread) / (1 + z * z / n))
+    return Score(p, n, max(0.0, (middle - spread) / (1 + z * z / n)), (middle + spread) / (1 + z * z / n))
 
 
 def read_items(path: Path, *, language: str, limit: int, seed: int) -> list[Item]:
