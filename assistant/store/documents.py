@@ -12,7 +12,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Select, and_, delete, func, insert, or_, select, text, update
+from sqlalchemy import Row, Select, and_, delete, func, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from assistant.errors import NotFoundError
@@ -235,8 +235,8 @@ def sentence_at(session: Session, document_id: int, *, start: int | None = None,
 
 def ready(session: Session, ids: Iterable[int], *, scopes: Sequence[str]) -> dict[int, Document]:
     """Those of the documents that can be shown to somebody who may see ``scopes``, by id."""
-    rows = session.scalars(
-        select(DocumentRow).where(
+    rows = session.execute(  # plain rows: a search looks up a hundred documents, and mapped objects take longer
+        select(*DocumentRow.__table__.columns).where(
             DocumentRow.id.in_(set(ids)),
             DocumentRow.scope.in_(scopes),
             DocumentRow.status == DocumentStatus.READY,
@@ -293,7 +293,7 @@ def _sentence(row: SentenceRow) -> Sentence:
     )
 
 
-def _document(row: DocumentRow) -> Document:
+def _document(row: DocumentRow | Row[Any]) -> Document:
     return Document(
         id=row.id,
         scope=row.scope,
