@@ -1,7 +1,6 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -16,13 +15,12 @@ from assistant.records import (
     Hit,
     Passage,
     Person,
-    Role,
     Timings,
     Turn,
 )
-from assistant.store import accounts, exchanges
-from assistant.store.database import Database, open_database, sqlite_url
-from assistant.store.tables import PersonRow
+from assistant.store import exchanges
+from assistant.store.database import Database
+from tests.conftest import People
 
 PASSAGE = Passage(
     document_id=3,
@@ -52,25 +50,13 @@ CITATION = Citation(
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = open_database(sqlite_url(tmp_path / "a.db"))
-    yield opened
-    opened.close()
+def me(people: People) -> Person:
+    return people.admin
 
 
 @pytest.fixture
-def me(database: Database) -> Person:
-    with database.write() as session:
-        return accounts.local_admin(session)
-
-
-@pytest.fixture
-def other(database: Database) -> Person:
-    with database.write() as session:
-        row = PersonRow(name="other", role=Role.USER, created_at=datetime.now(UTC))
-        session.add(row)
-        session.flush()
-        return Person(id=row.id, name=row.name, role=Role.USER)
+def other(people: People) -> Person:
+    return people.ana
 
 
 def exchange_of(person: Person, conversation_id: str, *, minute: int = 0, question: str = "What?") -> Exchange:
