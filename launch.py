@@ -42,8 +42,9 @@ def main() -> int:
         configuration = settings.load(**cli.overrides(arguments))
         if arguments.command == "serve":
             return serve(configuration)
+        address = _address(configuration)
         with client(configuration) as http:
-            return cli.run(arguments, http)
+            return cli.run(arguments, http, address=address)
     except FielError as error:
         print(f"fiel: {error}", file=sys.stderr)
         return 1
@@ -87,6 +88,12 @@ def client(configuration: Settings) -> Iterator[httpx.Client]:
                 thread.join()
 
 
+def _address(configuration: Settings) -> str:
+    """Where people reach the program, now or once it runs."""
+    running = state.running_server(configuration.state)
+    return running.address if running else f"http://{configuration.host}:{configuration.port}"
+
+
 def _http(server: state.Server | None) -> httpx.Client:
     assert server is not None  # announced by whoever calls
     headers = {"Authorization": f"Bearer {server.token}"}
@@ -101,10 +108,16 @@ def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> 
     from assistant import api
 
     host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (not what is listened on)
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     announcement = state.Server(address=address, pid=os.getpid(), token=state.new_token())
     with ExitStack() as stack:
         services = build(configuration, stack)
+        if page and not (configuration.on_loopback or services.accounts.needs_login()):
+            raise FielError(
+                f"Nobody could sign in, so listening on {configuration.host} would let everybody in. Make the first "
+                "account with 'launch.py users add --admin NAME', then start again."
+            )
         app = api.create(services, local_token=announcement.token)
         if page:
             from assistant.ui.app import mount
@@ -117,6 +130,7 @@ def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> 
 
 def build(configuration: Settings, stack: ExitStack) -> Services:
     """The running parts; ``stack`` takes what stops them again. The caller owns the state folder."""
+    from assistant.accounts import Accounts
     from assistant.chat import Chat
     from assistant.documents.ingest import Library
     from assistant.engines.local import LocalEngine
@@ -145,6 +159,7 @@ def build(configuration: Settings, stack: ExitStack) -> Services:
     return Services(
         settings=configuration,
         database=database,
+        accounts=Accounts(database),
         library=library,
         search=search,
         engine=engine,

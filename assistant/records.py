@@ -28,6 +28,40 @@ class Person:
         return f"person-{self.id}"
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person as an admin sees them. ``invited``: there is no password yet. ``sessions`` counts the live ones."""
+
+    id: int
+    name: str
+    role: Role
+    invited: bool
+    disabled: bool
+    shares_private: bool
+    sessions: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """What is known of a key once it was shown."""
+
+    id: int
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A line of the audit log. ``person`` is empty for nobody, or somebody who is gone."""
+
+    id: int
+    at: datetime
+    person: str
+    action: str
+    subject: str
+
+
 class DocumentStatus(StrEnum):
     QUEUED = "queued"
     INDEXING = "indexing"

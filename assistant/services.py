@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from assistant.accounts import Accounts
 from assistant.chat import Chat
 from assistant.documents.ingest import Library
 from assistant.engines.base import Engine
@@ -17,9 +18,10 @@ from assistant.store.database import Database
 class Services:
     settings: Settings
     database: Database
+    accounts: Accounts
     library: Library
     search: Search
     engine: Engine
     chat: Chat
     local_admin: Person
-    """Who everybody is, while the program listens on loopback and asks for no login."""
+    """Who everybody is while there are no accounts, and the command line always."""

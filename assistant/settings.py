@@ -10,7 +10,7 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from assistant.errors import SettingsError
@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     )
 
     host: str = "127.0.0.1"
-    """Address to listen on. Only loopback, while the program asks nobody for a login."""
+    """Address to listen on. Beyond loopback only once there is an account (``launch.py users add --admin NAME``)."""
     port: Annotated[int, Field(ge=0, le=65535)] = 7860
     """Port of the page and the API; 0 takes a free one. If the default is taken, a free one is used and printed."""
     state: Path = ROOT / "data" / "state"
@@ -80,12 +80,10 @@ class Settings(BaseSettings):
     generation: Generation = Generation()
     limits: Limits = Limits()
 
-    @field_validator("host")
-    @classmethod
-    def _loopback(cls, host: str) -> str:
-        if host != "localhost" and not _is_loopback(host):
-            raise ValueError("only loopback (127.0.0.1, ::1, localhost) is allowed, because no login is asked for")
-        return host
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can reach the program."""
+        return self.host == "localhost" or _is_loopback(self.host)
 
     @classmethod
     def settings_customise_sources(

@@ -16,7 +16,7 @@ MARK = _FOLDER / "mark.svg"
 
 CHAT_EVENTS = ("cite", "rate", "retry", "edit", "example")
 NOTICE_EVENTS = ("cancel_edit", "ask_all")
-DOCUMENT_EVENTS = ("choose", "read_again", "remove")
+DOCUMENT_EVENTS = ("choose", "read_again", "remove", "uploaded")
 CONVERSATION_EVENTS = ("open", "rename", "delete")
 
 REMEMBER = "(id) => history.replaceState(null, '', id ? '?conversation=' + encodeURIComponent(id) : location.pathname)"
@@ -44,7 +44,6 @@ class Page:
     send: gr.Button
     stop: gr.Button
     source: gr.HTML
-    upload: gr.File
     documents: gr.HTML
     conversation: gr.Textbox
     editing: gr.Textbox
@@ -77,7 +76,7 @@ def build() -> Page:
             with gr.Column(elem_id="documents", min_width=0):
                 title = render.panel_title(words.DOCUMENTS, "documents")
                 gr.HTML(title, elem_id="documents-title", js_on_load=None, apply_default_css=False)
-                upload = gr.File(label=words.UPLOAD_LABEL, file_count="multiple", height=76, elem_id="upload")
+                gr.HTML(render.upload(), elem_id="upload", js_on_load=None, apply_default_css=False)
                 documents = _html("document-list", DOCUMENT_EVENTS)
     return Page(
         new=new,
@@ -90,7 +89,6 @@ def build() -> Page:
         send=send,
         stop=stop,
         source=source,
-        upload=upload,
         documents=documents,
         conversation=gr.Textbox(visible=False),
         editing=gr.Textbox(visible=False),

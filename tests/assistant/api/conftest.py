@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from assistant import api
+from assistant.accounts import Accounts
 from assistant.chat import Chat
 from assistant.documents.ingest import Library, upload_scope
 from assistant.engines.base import Delta, Sampling
@@ -88,6 +89,7 @@ def services(
     return Services(
         settings=settings,
         database=database,
+        accounts=Accounts(database),
         library=library,
         search=search,
         engine=engine,
@@ -115,7 +117,9 @@ def address(app: FastAPI) -> Iterator[str]:
 
 @pytest.fixture
 def http(address: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=address, timeout=60, trust_env=False) as client:
+    """The command line's client: it asks as the local admin."""
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    with httpx.Client(base_url=address, headers=headers, timeout=60, trust_env=False) as client:
         yield client
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import uvicorn
 
 from assistant import api
+from assistant.accounts import Accounts
 from assistant.chat import Chat
 from assistant.documents.ingest import Library
 from assistant.engines.base import Delta, Sampling
@@ -114,6 +115,7 @@ def serve(state: Path) -> None:
         services = Services(
             settings=settings,
             database=database,
+            accounts=Accounts(database),
             library=library,
             search=search,
             engine=engine,
