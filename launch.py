@@ -25,11 +25,12 @@ os.environ.update(GRADIO_ANALYTICS_ENABLED="False", ANONYMIZED_TELEMETRY="False"
 import httpx
 
 from assistant import cli, settings, state
-from assistant.errors import FielError
+from assistant.errors import FielError, ModelError
 
 if TYPE_CHECKING:
     import uvicorn
 
+    from assistant.engines.base import Engine
     from assistant.services import Services
     from assistant.settings import Settings
 
@@ -106,13 +107,15 @@ def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> 
     import uvicorn
 
     from assistant import api
+    from assistant.engines.starting import StartingEngine
 
     host, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (not what is listened on)
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     announcement = state.Server(address=address, pid=os.getpid(), token=state.new_token())
     with ExitStack() as stack:
-        services = build(configuration, stack)
+        engine = StartingEngine(lambda: _local_engine(configuration, aloud=page))
+        services = build(configuration, engine, stack)
         if page and not (configuration.on_loopback or services.accounts.needs_login()):
             raise FielError(
                 f"Nobody could sign in, so listening on {configuration.host} would let everybody in. Make the first "
@@ -123,17 +126,17 @@ def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> 
             from assistant.ui.app import mount
 
             app = mount(app, services)
+        engine.start()  # last, because its imports take seconds: the page is there before
         stack.enter_context(state.announced(configuration.state, announcement))
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE)
         yield uvicorn.Server(config), address
 
 
-def build(configuration: Settings, stack: ExitStack) -> Services:
+def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services:
     """The running parts; ``stack`` takes what stops them again. The caller owns the state folder."""
     from assistant.accounts import Accounts
     from assistant.chat import Chat
     from assistant.documents.ingest import Library
-    from assistant.engines.local import LocalEngine
     from assistant.retrieval.embeddings import Embedder
     from assistant.retrieval.search import Search
     from assistant.retrieval.vectors import Vectors
@@ -150,7 +153,6 @@ def build(configuration: Settings, stack: ExitStack) -> Services:
     embedder = Embedder(configuration.retrieval.embedding_model)
     vectors = Vectors(folder / "vectors", configuration.chroma_url)
     stack.callback(vectors.close)
-    engine = LocalEngine(configuration.model)
     stack.callback(lambda: asyncio.run(engine.close()))
     search = Search(database=database, vectors=vectors, embedder=embedder, settings=configuration.retrieval)
     library = Library(database=database, vectors=vectors, embedder=embedder, folder=folder, limits=configuration.limits)
@@ -166,6 +168,18 @@ def build(configuration: Settings, stack: ExitStack) -> Services:
         chat=Chat(database=database, search=search, engine=engine, settings=configuration),
         local_admin=local_admin,
     )
+
+
+def _local_engine(configuration: Settings, *, aloud: bool) -> Engine:
+    """``aloud``: nobody may be asking when it fails, so it is said on the terminal too."""
+    from assistant.engines.local import LocalEngine
+
+    try:
+        return LocalEngine(configuration.model)
+    except ModelError as error:
+        if aloud:
+            print(f"fiel: {error}", file=sys.stderr, flush=True)
+        raise
 
 
 def _listen(configuration: Settings) -> socket.socket:

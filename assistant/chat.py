@@ -27,6 +27,13 @@ _TURNS = 3  # earlier turns that a question is read with
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """The model cannot answer yet, because of ``reason``; the question waits for it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Retrieved:
     """The search is done and the exchange is logged; the answer follows."""
 
@@ -48,7 +55,7 @@ class Finished:
     problem: str | None = None
 
 
-Event = Retrieved | Token | Finished
+Event = Waiting | Retrieved | Token | Finished
 
 
 class Chat:
@@ -70,15 +77,15 @@ class Chat:
         document_ids: Sequence[int] = (),
         replaces: str | None = None,
     ) -> AsyncGenerator[Event, None]:
-        """Streams one Retrieved, the Tokens and one Finished.
+        """Streams one Retrieved, the Tokens and one Finished; before them one Waiting if the model is not ready.
 
         Without ``conversation_id`` a conversation is begun. ``history`` gives the earlier turns of a client that keeps
         them itself, instead of those of the conversation. ``replaces`` names an exchange that is asked again or was
         edited: it and what came after it leave the conversation. ``document_ids`` limits the search. Closing the
         generator stops the model; what was said so far is logged as *stopped*.
 
-        Raises InputError for a question that cannot be asked and NotFoundError for ids that are not this person's,
-        both before anything is logged.
+        Raises InputError for a question that cannot be asked, NotFoundError for ids that are not this person's and
+        ModelError when there is no model to wait for, all before anything is logged.
         """
         started = time.perf_counter()
         question = self._checked(question)
@@ -86,6 +93,9 @@ class Chat:
         if history is not None:
             # What a client's earlier answers rest on is not known: they are taken for private.
             turns, private = tuple(history[-_TURNS:]), private or bool(history)
+        if (reason := self._engine.notice) is not None:
+            yield Waiting(reason)
+            await self._engine.ready()
         query = await self._search_query(question, turns)
         scopes = (SHARED, person.scope)
         found = await asyncio.to_thread(self._search.search, query, scopes=scopes, document_ids=document_ids)

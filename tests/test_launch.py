@@ -115,3 +115,13 @@ def test_help_names_every_command(tmp_path: Path) -> None:
     for command in ("serve", "ingest", "ask", "documents", "status", "triples"):
         assert command in shown
     assert not (tmp_path / "state").exists()
+
+
+def test_without_its_model_the_program_runs_and_says_what_is_missing(tmp_path: Path, folder: Path) -> None:
+    state = tmp_path / "state"
+    (state.parent / "fiel.toml").write_text('model = "no/such-model"')
+    assert "lamp.md: 1 new" in fiel(state, "ingest", str(folder / "lamp.md")).stdout
+    asked = fiel(state, "ask", "Where was the reading lamp made?")
+    assert asked.returncode == 1
+    assert "The language model no/such-model cannot be loaded" in asked.stderr
+    assert "Traceback" not in asked.stderr

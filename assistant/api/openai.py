@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from assistant.api import errors
 from assistant.api.dependencies import DocumentId, Me, Parts, Text
-from assistant.chat import Event, Finished, Retrieved, Token
+from assistant.chat import Chat, Event, Finished, Retrieved, Token
 from assistant.errors import EngineError, InputError, NotFoundError
 from assistant.records import Exchange, Turn
 from assistant.services import Services
@@ -82,8 +82,7 @@ class ChatRequest(BaseModel):
 @router.get("/models")
 def list_models(services: Parts) -> dict[str, Any]:
     """The models that can be named in a request: the assistant, and the one that it speaks with today."""
-    names = (MODEL, services.engine.model)
-    return {"object": "list", "data": [_model(name) for name in names]}
+    return {"object": "list", "data": [_model(name) for name in _names(services)]}
 
 
 @router.get("/models/{name:path}")
@@ -111,20 +110,25 @@ async def create_chat_completion(body: ChatRequest, request: Request, services: 
     )
     if body.stream:
         # Before the response begins, so that what cannot be asked gets a status of its own.
-        first = await anext(events)
-        assert isinstance(first, Retrieved)
+        while not isinstance(first := await anext(events), Retrieved):
+            pass
         with_usage = body.stream_options is not None and body.stream_options.include_usage
         chunks = _chunks(first.exchange, events, with_usage=with_usage, longest=services.chat.answer_tokens)
         return StreamingResponse(chunks, media_type="text/event-stream", headers={"Cache-Control": "no-store"})
-    return await _whole(events, request, longest=services.chat.answer_tokens)
+    return await _whole(events, request, services.chat)
 
 
 def _model(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": MODEL}
 
 
+def _names(services: Services) -> tuple[str, ...]:
+    """The model behind the assistant has a name once it is ready."""
+    return (MODEL,) if services.engine.notice else (MODEL, services.engine.model)
+
+
 def _check_model(name: str, services: Services) -> None:
-    if name not in (MODEL, services.engine.model):
+    if name not in _names(services):
         raise NotFoundError(f"There is no model of that name; {MODEL!r} is the one to ask for.")
 
 
@@ -149,13 +153,13 @@ def _split(messages: Sequence[ChatMessage]) -> tuple[str, list[Turn]]:
     return messages[-1].text(), history
 
 
-async def _whole(events: AsyncGenerator[Event, None], request: Request, *, longest: int) -> Response:
+async def _whole(events: AsyncGenerator[Event, None], request: Request, chat: Chat) -> Response:
     async with aclosing(events):
         async for event in events:
             if isinstance(event, Finished):
                 if event.problem is not None:
                     raise EngineError(event.problem)
-                return JSONResponse(_completion(event.exchange, longest))
+                return JSONResponse(_completion(event.exchange, chat.answer_tokens))
             if await request.is_disconnected():
                 break
     return Response(status_code=499)  # nobody is there to read it

@@ -53,7 +53,8 @@ def status(services: Parts, person: Me) -> dict[str, Any]:
     return {
         "version": assistant.__version__,
         "python": platform.python_version(),
-        "model": services.engine.model,
+        "model": None if services.engine.notice else services.engine.model,
+        "notice": services.engine.notice,
         "prompt_version": prompts.VERSION,
         "embedding_model": services.settings.retrieval.embedding_model,
         "documents": {status.value: counts[status] for status in DocumentStatus if status != DocumentStatus.DELETING},

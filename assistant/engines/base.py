@@ -37,6 +37,15 @@ class Engine(Protocol):
     """
 
     @property
+    def notice(self) -> str | None:
+        """Why a question would have to wait now, in words for the person; None when it is answered at once."""
+        ...
+
+    async def ready(self) -> None:
+        """Waits until questions are answered. Raises ModelError if they never will be."""
+        ...
+
+    @property
     def model(self) -> str:
         """The name of the base model, as it is logged."""
         ...

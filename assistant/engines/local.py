@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -53,10 +53,19 @@ class LocalEngine:
         self._ends = _end_tokens(self._base, self._tokenizer)
         self._system_role = self._takes_system_role()
         self._adapted: dict[str, PreTrainedModel] = {}
+        # The same prompt is counted and then answered.
+        self._encoded = lru_cache(maxsize=2 * _AT_ONCE)(self._encode)
         self._turns = asyncio.Semaphore(_AT_ONCE)
         threads = 1 if self._base.num_parameters() < _SMALL else torch.get_num_threads()
         self._worker = ThreadPoolExecutor(1, "model", initializer=torch.set_num_threads, initargs=(threads,))
         self._closed = False
+
+    @property
+    def notice(self) -> str | None:
+        return None
+
+    async def ready(self) -> None:
+        """Is so from the beginning."""
 
     @property
     def model(self) -> str:
@@ -73,13 +82,13 @@ class LocalEngine:
         return int(getattr(config, "max_position_embeddings", self._tokenizer.model_max_length))
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
-        return len(await asyncio.to_thread(self._encoded, messages))
+        return len(await asyncio.to_thread(self._encoded, tuple(messages)))
 
     async def stream(
         self, messages: Sequence[Message], *, sampling: Sampling, adapter: str | None = None
     ) -> AsyncGenerator[Delta, None]:
         model = self._with_adapter(adapter)
-        prompt = await asyncio.to_thread(self._encoded, messages)
+        prompt = await asyncio.to_thread(self._encoded, tuple(messages))
         if len(prompt) + sampling.max_tokens > self.context_tokens:
             raise ContextError(
                 f"Question and passages ({len(prompt):,} tokens) and an answer of {sampling.max_tokens:,} do not fit "
@@ -132,7 +141,7 @@ class LocalEngine:
             raise ModelError(f"The model {self._source} has no chat template: take one made for chat.") from error
         return True
 
-    def _encoded(self, messages: Sequence[Message]) -> list[int]:
+    def _encode(self, messages: tuple[Message, ...]) -> list[int]:
         chat = [{"role": message.role, "content": self._plain(message.content)} for message in messages]
         if not self._system_role and len(chat) > 1 and chat[0]["role"] == "system":
             system = chat.pop(0)

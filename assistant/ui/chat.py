@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 from gradio.blocks import Block
 
-from assistant.chat import Event, Finished, Retrieved
+from assistant.chat import Event, Finished, Retrieved, Waiting
 from assistant.errors import FielError, NotFoundError
 from assistant.records import Exchange, Person
 from assistant.services import Services
@@ -117,7 +117,7 @@ class ChatEvents:
 
     def _editing(self, exchange_id: str, chosen: Sequence[int]) -> Updates:
         documents = self._services.library.documents(self._person())
-        notice = views.notice(documents, chosen=chosen, editing=bool(exchange_id))
+        notice = views.notice(self._services, documents, chosen=chosen, editing=bool(exchange_id))
         return {self._page.editing: exchange_id, self._page.notice: notice}
 
     def rate(self, event: gr.EventData) -> str:
@@ -235,6 +235,9 @@ class _Shown:
 
     def take(self, event: Event) -> bool:
         """Takes the event in; whether it is time to draw."""
+        if isinstance(event, Waiting):
+            self._note = event.reason
+            return True
         if isinstance(event, Retrieved):
             self.conversation = event.exchange.conversation_id
             self._note = words.counted(words.READING, len(event.exchange.passages))

@@ -70,16 +70,17 @@ class DocumentEvents:
         return self.look(chosen, editing)
 
     def look(self, chosen: object, editing: str) -> Updates:
-        """The list as it is now, and a clock that runs fast only while something is being read."""
+        """The list as it is now, and a clock that runs fast only while something is being read or loaded."""
         with reported():
             documents = self._services.library.documents(current_person(self._services))
         there = {document.id for document in documents}
+        busy = views.unread(documents) or self._services.engine.notice
         still = [document_id for document_id in chosen_ids(chosen) if document_id in there]
         return {
             self._page.documents: lists.documents(documents, chosen=still),
-            self._page.notice: views.notice(documents, chosen=still, editing=bool(editing)),
+            self._page.notice: views.notice(self._services, documents, chosen=still, editing=bool(editing)),
             self._page.chosen: still,
-            self._page.clock: gr.Timer(WATCH_SECONDS if views.unread(documents) else IDLE_SECONDS),
+            self._page.clock: gr.Timer(WATCH_SECONDS if busy else IDLE_SECONDS),
         }
 
     def choose(self, chosen: object, editing: str, event: gr.EventData) -> Updates:

@@ -114,9 +114,10 @@ def _start(does: Markup, icon: Markup, title: str, text: str) -> Markup:
     )
 
 
-def notice(*, unread: int, chosen: int, editing: bool) -> Markup:
-    """What stands above the question box: what is still being read, what the question is limited to, what is edited."""
-    lines = []
+def notice(*, waiting: str, unread: int, chosen: int, editing: bool) -> Markup:
+    """What stands above the question box: why questions wait, what is still being read, what the question is limited
+    to, what is edited."""
+    lines = [(waiting, "", "")] if waiting else []
     if editing:
         lines.append((words.EDITING, words.CANCEL, "cancel_edit"))
     if unread:

@@ -40,8 +40,9 @@ def conversations(services: Services, person: Person, *, current: str, search: s
     return lists.conversations(listed, current=current, searching=bool(search.strip()))
 
 
-def notice(documents: list[Document], *, chosen: Collection[int], editing: bool) -> Markup:
-    return render.notice(unread=unread(documents), chosen=len(chosen), editing=editing)
+def notice(services: Services, documents: list[Document], *, chosen: Collection[int], editing: bool) -> Markup:
+    waiting = services.engine.notice or ""
+    return render.notice(waiting=waiting, unread=unread(documents), chosen=len(chosen), editing=editing)
 
 
 def unread(documents: list[Document]) -> int:

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from assistant import prompts
 from trainer.pretrain.corpus import Question, Text, split_sentences
-from trainer.pretrain.starter import copying_row, loss_of
+from trainer.pretrain.starter import Looks, copying_row, guidance, lay_out, loss_of
 from trainer.pretrain.starter_examples import Row, RowMaker, Sizes
 from trainer.pretrain.starter_init import prepare_heads
 from trainer.pretrain.starter_model import Shape, Starter, branched_attention, load_starter, save_starter
@@ -42,19 +42,18 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return train_tokenizer(lines, vocabulary=TINY.vocabulary, context=TINY.context)
 
 
-def _rows(tokenizer: PreTrainedTokenizerFast, *, brief: bool, count: int) -> list[Row]:
-    maker, draw = RowMaker(tokenizer=tokenizer, refusals=0.3), random.Random(3)
-    sizes = Sizes(passages=(2, 3), sentences=(2, 3), branches=6, context=900)
-    made = (maker.make(TEXTS[:4], TEXTS[4:], sizes=sizes, brief=brief, draw=draw, made=0.5) for _ in range(count))
+def _rows(tokenizer: PreTrainedTokenizerFast, *, count: int) -> list[Row]:
+    maker, draw = RowMaker(tokenizer=tokenizer), random.Random(3)
+    sizes = Sizes(passages=(2, 3), sentences=(2, 3), branches=8, context=900, refusals=0.3)
+    made = (maker.make(TEXTS[:4], TEXTS[4:], sizes=sizes, draw=draw, made=0.5) for _ in range(count))
     return [row for row in made if row is not None]
 
 
-@pytest.mark.parametrize("brief", [False, True])
 def test_answers_stand_in_the_passage_they_cite_and_refused_ones_in_none(
-    tokenizer: PreTrainedTokenizerFast, brief: bool
+    tokenizer: PreTrainedTokenizerFast,
 ) -> None:
     cited = refused = 0
-    for row in _rows(tokenizer, brief=brief, count=40):
+    for row in _rows(tokenizer, count=60):
         user = tokenizer.decode(row.context).rpartition("<|user|>")[2]
         passages = re.split(r"(?:^|\n\n)\[\d+\] [^\n]*\n", user)[1:]
         for branch in row.branches:
@@ -67,12 +66,16 @@ def test_answers_stand_in_the_passage_they_cite_and_refused_ones_in_none(
             elif mark := re.fullmatch(r" (.*) \[(\d+)\]<\|end\|>", answer):
                 cited += 1
                 assert mark[1] in passages[int(mark[2]) - 1]
+                assert branch.source is not None
+                assert tokenizer.decode(row.context[slice(*branch.source)]).strip() == mark[1]
+                spelled = [row.context[at] for at in branch.copied[1:]]
+                assert spelled == branch.tokens[branch.answer_start + 1 :][: len(spelled)]
     assert cited > 40
     assert refused > 5
 
 
 def test_a_row_spells_the_prompt_of_serving(tokenizer: PreTrainedTokenizerFast) -> None:
-    row = _rows(tokenizer, brief=False, count=3)[0]
+    row = _rows(tokenizer, count=3)[0]
     for branch in row.branches:
         joined = tokenizer.decode(row.context + branch.tokens)
         assert tokenizer.encode(joined, add_special_tokens=False) == row.context + branch.tokens
@@ -113,11 +116,11 @@ def test_prepared_heads_copy_before_any_training_and_a_few_steps_lower_the_loss(
     guesses = F.linear(hidden[half:-1], net.embed_tokens.weight).argmax(-1)
     assert (guesses == tokens[half + 1 :]).float().mean() > 0.3
 
-    rows, draw = _rows(tokenizer, brief=False, count=3), random.Random(0)
+    rows, draw = _rows(tokenizer, count=3), random.Random(0)
     optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
     losses = []
     for _ in range(6):
-        parts = [loss_of(net, row, draw=draw) for row in rows]
+        parts = [loss_of(net, row, guide=1.0, draw=draw) for row in rows]
         loss = sum(part for part, _ in parts) / sum(weight for _, weight in parts)
         assert isinstance(loss, torch.Tensor)
         loss.backward()
@@ -125,3 +128,25 @@ def test_prepared_heads_copy_before_any_training_and_a_few_steps_lower_the_loss(
         optimizer.zero_grad()
         losses.append(loss.item())
     assert losses[-1] < 0.8 * losses[0]
+
+
+def test_guidance_measures_where_the_guided_heads_look(tokenizer: PreTrainedTokenizerFast) -> None:
+    """With all queries zero, attention is even, and what rests on a span of n tokens is known."""
+    torch.manual_seed(0)
+    net = Starter(Shape(vocabulary=700, width=64, layers=3, heads=2, hidden=64, context=1024))
+    for layer in net.layers:
+        torch.nn.init.zeros_(layer.get_submodule("self_attn").get_parameter("q_proj.weight"))
+    row = next(r for r in _rows(tokenizer, count=20) if len(r.branches) > 1 and r.branches[0].source)
+    [branch] = [b for b in row.branches[:1] if b.source]
+    row = Row(row.context, [branch])
+    tokens, positions, length = lay_out(row)
+    looks = Looks(branched_attention(context=len(row.context), branches=1))
+    with torch.no_grad():
+        net(tokens, positions, looks)
+        measured = guidance(looks, row, length=length).item()
+    assert branch.source is not None
+    seen = torch.tensor([len(row.context) + branch.answer_start + step for step in range(len(branch.copied[:8]))])
+    first, last = branch.source
+    token_weights = torch.tensor([3.0] + [0.3] * (len(seen) - 1))
+    expected = 3.0 * (seen[0].log() - torch.tensor(last - first).log()) + (token_weights * seen.log()).sum()
+    assert measured == pytest.approx(expected.item(), rel=1e-4)

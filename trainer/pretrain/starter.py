@@ -34,8 +34,11 @@ from transformers import PreTrainedTokenizerFast
 from trainer.pretrain.corpus import Language, Question, Text, read_questions, read_texts
 from trainer.pretrain.starter_examples import Row, RowMaker, Sizes
 from trainer.pretrain.starter_init import prepare_heads
-from trainer.pretrain.starter_model import Shape, Starter, branched_attention, load_starter, save_starter
+from trainer.pretrain.starter_model import Attention, Shape, Starter, branched_attention, load_starter, save_starter
 from trainer.pretrain.tokenizer import load_tokenizer, train_tokenizer
+
+HALF = torch.cpu._is_avx512_bf16_supported()
+"""Whether this processor multiplies bfloat16 fast; where it does not, bfloat16 is several times slower than float32."""
 
 HELD_BACK_TITLES = 6
 """Titles of the questions' documents that are never trained on; the probe during training uses them."""
@@ -52,18 +55,16 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to train; times in seconds. ``begin`` is the progress (0 to 1) that the network starts with, ``brief``
-    the share of rows in the brief style."""
+    """How to train; times in seconds. ``begin`` is the progress (0 to 1) that the network starts with."""
 
     duration: float
     begin: float = 0.0
-    brief: float = 0.35
-    step: float = 3.0
+    step: float = 1.5
     save_every: float = 300.0
     processes: int = 2
     seed: int = 1
     learning_rate: float = 1.5e-3
-    copying: float = 0.06
+    copying: float = 0.05
     shape: Shape = field(default_factory=Shape)
 
 
@@ -114,28 +115,28 @@ def _join(texts: Sequence[Text]) -> Text:
 
 
 def sizes_at(progress: float) -> Sizes:
-    """Row sizes when a share ``progress`` of the training is done."""
-    if progress < 0.12:
-        return Sizes((1, 2), (1, 3), 12, 500)
-    if progress < 0.4:
-        return Sizes((1, 3), (2, 5), 15, 700)
-    if progress < 0.7:
-        return Sizes((2, 4), (2, 6), 18, 1000)
-    return Sizes((2, 5), (3, 8), 20, 1500)
+    """Row sizes when a share ``progress`` of the training is done. Refusals come late: their one first token would
+    outweigh every single sentence before choosing is learnt."""
+    if progress < 0.1:
+        return Sizes((1, 2), (1, 3), 14, 450, refusals=0.0)
+    if progress < 0.3:
+        return Sizes((1, 3), (2, 5), 16, 700, refusals=0.0)
+    if progress < 0.55:
+        return Sizes((2, 4), (3, 6), 18, 1000, refusals=0.05)
+    return Sizes((3, 4), (4, 7), 20, 1400, refusals=0.12)
 
 
-def draw_row(data: Data, maker: RowMaker, *, progress: float, brief: float, draw: random.Random) -> Row:
+def draw_row(data: Data, maker: RowMaker, *, progress: float, draw: random.Random) -> Row:
     """A row for this stage of the training."""
     while True:
-        people = draw.random() < 0.4 + 0.35 * progress
-        language = "pt" if draw.random() < (0.25 if people else 0.45) else "en"
+        people = draw.random() < 0.45 + 0.3 * progress
+        language = "pt" if draw.random() < (0.2 if people else 0.45) else "en"
         documents = (data.asked if people else data.plain)[language]
         others = [text for _ in range(2) for text in draw.choice(documents)[:1]]
         row = maker.make(
             draw.choice(documents),
             others,
             sizes=sizes_at(progress if draw.random() < 0.75 else progress * draw.random()),
-            brief=draw.random() < brief,
             draw=draw,
             made=0.15 if people else 1.0,
         )
@@ -158,11 +159,12 @@ def lay_out(row: Row) -> tuple[Tensor, Tensor, int]:
     return torch.tensor(tokens), positions, length
 
 
-def loss_of(net: Starter, row: Row, *, draw: random.Random) -> tuple[Tensor, float]:
-    """The weighted sum of the row's token losses, and the sum of the weights.
+def loss_of(net: Starter, row: Row, *, guide: float, draw: random.Random) -> tuple[Tensor, float]:
+    """The weighted sum of the row's losses, and the sum of the tokens' weights.
 
-    Answers count most, their first tokens, which choose the sentence, threefold; a sample of the context's tokens
-    keeps the network a language model. A row without branches is a copying row: its second half counts.
+    The first token of an answer, which chooses the sentence, counts five times, the next two three times; a sample of
+    the context's tokens keeps the network a language model. A row without branches is a copying row: its second half
+    counts. ``guide`` weighs the losses of ``guidance``.
     """
     context, count = len(row.context), len(row.branches)
     tokens, positions, length = lay_out(row)
@@ -176,10 +178,66 @@ def loss_of(net: Starter, row: Row, *, draw: random.Random) -> tuple[Tensor, flo
         start = context + number * length + branch.answer_start - 1
         size = len(branch.tokens) - branch.answer_start
         at = torch.cat((at, torch.arange(start, start + size)))
-        weights = torch.cat((weights, torch.tensor([3.0] * min(3, size) + [1.0] * (size - 3))))
-    hidden = net(tokens, positions, branched_attention(context=context, branches=count))[at]
-    losses = F.cross_entropy(F.linear(hidden, net.embed_tokens.weight), tokens[at + 1], reduction="none")
-    return (losses * weights).sum(), float(weights.sum())
+        weights = torch.cat((weights, torch.tensor([5.0, 3.0, 3.0][:size] + [1.0] * (size - 3))))
+    looks = Looks(branched_attention(context=context, branches=count))
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=HALF):
+        hidden = net(tokens, positions, looks)[at]
+        logits = F.linear(hidden, net.embed_tokens.weight)
+    loss = (F.cross_entropy(logits.float(), tokens[at + 1], reduction="none") * weights).sum()
+    if guide and count:
+        loss = loss + guide * guidance(looks, row, length=length)
+    return loss, float(weights.sum())
+
+
+class Looks:
+    """An attention that keeps the queries and keys [H, T, D] of every layer, in order."""
+
+    def __init__(self, attention: Attention) -> None:
+        self.attention = attention
+        self.layers: list[tuple[Tensor, Tensor]] = []
+
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        self.layers.append((q, k))
+        return self.attention(q, k, v)
+
+
+def guidance(looks: Looks, row: Row, *, length: int) -> Tensor:
+    """What two heads of two layers look at where answers begin is told to them (guided attention, Liu et al. 2016):
+    in the last layer but two at any token of the sentence that answers; in the last but one at the very token that is
+    copied next. Choosing a sentence takes far longer to emerge from the tokens' losses alone. Returns the weighted sum
+    of the negative logarithms of the attention that rests where it should."""
+    sentences, tokens = [], []
+    for number, branch in enumerate(row.branches):
+        if branch.source is not None:
+            at = branch.answer_start - 1
+            sentences.append((number, at, *branch.source, 3.0))
+            tokens += [
+                (number, at + step, place, place + 1, 3.0 if step == 0 else 0.3)
+                for step, place in enumerate(branch.copied[:8])
+            ]
+    if not sentences:
+        return torch.zeros(())
+    return _misplaced(looks.layers[-3], sentences, row, length) + _misplaced(looks.layers[-2], tokens, row, length)
+
+
+def _misplaced(
+    layer: tuple[Tensor, Tensor], wanted: Sequence[tuple[int, int, int, int, float]], row: Row, length: int
+) -> Tensor:
+    """``wanted``: branch, place in it, the range of the context to look at, weight."""
+    context, count = len(row.context), len(row.branches)
+    q, k = (x[:2].float() for x in layer)
+    branch, place, first, last, weight = (torch.tensor(column) for column in zip(*wanted, strict=True))
+    queries = q[:, context + branch * length + place] * q.shape[-1] ** -0.5
+    far = queries @ k[:, :context].transpose(1, 2)
+    own_keys = k[:, context:].view(len(k), count, length, -1)[:, branch]
+    near = torch.einsum("hpd,hpld->hpl", queries, own_keys)
+    near = near.masked_fill(torch.arange(length) > place[:, None], -torch.inf)
+    columns = torch.arange(context)
+    inside = (columns >= first[:, None]) & (columns < last[:, None])
+    rests = far.masked_fill(~inside, -torch.inf).logsumexp(-1)
+    missed = torch.cat((far, near), dim=-1).logsumexp(-1) - rests
+    summed: Tensor = (missed.mean(0) * weight).sum()
+    return summed
 
 
 @torch.no_grad()
@@ -257,7 +315,7 @@ def _worker(  # noqa: PLR0917
     probe_rows = list(_probe_rows(data, maker)) if rank == 0 else []
     begin, saved, tokens, step, progress = time.monotonic(), 0.0, 0.0, 0, plan.begin
     while progress < 1.0:
-        adam.param_groups[0]["lr"] = plan.learning_rate * min(1.0, (step + 1) / 30, (1.0 - progress) / 0.5)
+        adam.param_groups[0]["lr"] = plan.learning_rate * min(1.0, (step + 1) / 100, (1.0 - progress) / 0.5)
         sums = _gather_gradients(net, data, maker, plan=plan, progress=progress, draw=draw)
         loss, weight, seen, elapsed = _add_up(net, torch.tensor([*sums, time.monotonic() - begin]))
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -287,8 +345,8 @@ def _gather_gradients(
         if progress < plan.copying and draw.random() < 0.5:
             row = copying_row(vocabulary=plan.shape.vocabulary, draw=draw)
         else:
-            row = draw_row(data, maker, progress=progress, brief=plan.brief, draw=draw)
-        loss, weight = loss_of(net, row, draw=draw)
+            row = draw_row(data, maker, progress=progress, draw=draw)
+        loss, weight = loss_of(net, row, guide=1.0 - progress, draw=draw)
         torch.autograd.backward(loss)
         losses, weights = losses + loss.item(), weights + weight
         tokens += len(row.context) + sum(len(b.tokens) for b in row.branches)
@@ -315,7 +373,7 @@ def _probe_rows(data: Data, maker: RowMaker) -> Iterator[Row]:
     while True:
         for document in data.probe * 5:
             row = maker.make(
-                document, data.probe[0][:2], sizes=Sizes((3, 4), (4, 7), 8, 1500), brief=False, draw=draw, made=0
+                document, data.probe[0][:2], sizes=Sizes((3, 4), (4, 7), 8, 1400, refusals=0.0), draw=draw, made=0
             )
             if row is not None:
                 yield row
@@ -328,11 +386,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the model")
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--resume", type=float, metavar="PROGRESS", help="train the model in --out further (0 to 1)")
-    parser.add_argument("--brief", type=float, default=0.35, help="share of rows in the brief style")
     parser.add_argument("--characters", type=int, default=20_000_000, help="plain text of each language to read")
     options = parser.parse_args()
     seed = 1 if options.resume is None else 2
-    plan = Plan(duration=60 * options.minutes, begin=options.resume or 0.0, brief=options.brief, seed=seed)
+    plan = Plan(duration=60 * options.minutes, begin=options.resume or 0.0, seed=seed)
     data = read_data(options.data, characters=options.characters, seed=plan.seed)
     if options.resume is None:
         documents = [d for pool in (data.plain, data.asked) for group in pool.values() for d in group]

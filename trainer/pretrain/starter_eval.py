@@ -23,9 +23,8 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
 from assistant import prompts
-from assistant.records import Message
 from trainer.pretrain.corpus import Text, records, split_sentences
-from trainer.pretrain.starter_examples import BRIEF, Window, passage_of
+from trainer.pretrain.starter_examples import Window, passage_of
 from trainer.pretrain.tokenizer import load_tokenizer
 
 PASSAGES = 4
@@ -102,26 +101,24 @@ def _window(text: Text, start: int | None, draw: random.Random) -> Window:
 
 @torch.inference_mode()
 def answers_of(
-    items: Sequence[Item], *, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, brief: bool, batch: int = 8
+    items: Sequence[Item], *, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, batch: int = 8
 ) -> list[str]:
     """The model's greedy answers, in the order of ``items``."""
     order = sorted(range(len(items)), key=lambda i: sum(len(w.render()) for w in items[i].windows))
     answers = [""] * len(items)
     for at in range(0, len(order), batch):
         chosen = order[at : at + batch]
-        rendered = [_prompt(items[i], tokenizer, brief=brief) for i in chosen]
+        rendered = [_prompt(items[i], tokenizer) for i in chosen]
         inputs = tokenizer(rendered, return_tensors="pt", padding=True, add_special_tokens=False)
-        out = model.generate(**inputs, do_sample=False, max_new_tokens=30 if brief else 90)  # type: ignore[operator]
+        out = model.generate(**inputs, do_sample=False, max_new_tokens=90)  # type: ignore[operator]
         for i, ids in zip(chosen, out[:, inputs["input_ids"].shape[1] :], strict=True):
             answers[i] = str(tokenizer.decode(ids, skip_special_tokens=True)).strip()
     return answers
 
 
-def _prompt(item: Item, tokenizer: PreTrainedTokenizerFast, *, brief: bool) -> str:
+def _prompt(item: Item, tokenizer: PreTrainedTokenizerFast) -> str:
     draw = random.Random(item.question)  # noqa: S311
     messages = prompts.render(question=item.question, passages=[passage_of(w, draw) for w in item.windows])
-    if brief:
-        messages[0] = Message("system", BRIEF)
     return str(tokenizer.apply_chat_template([asdict(m) for m in messages], tokenize=False, add_generation_prompt=True))
 
 
@@ -151,13 +148,6 @@ def contains(answer: str, golds: Sequence[str]) -> bool:
     return any(_words(g) and f" {' '.join(_words(g))} " in text for g in golds)
 
 
-def overlap(answer: str, gold: str) -> float:
-    """SQuAD's F1 over words."""
-    given, wanted = _words(bare(answer)), _words(gold)
-    common = sum((Counter(given) & Counter(wanted)).values())
-    return 2 * common / (len(given) + len(wanted)) if given and wanted else 0.0
-
-
 def recall(answer: str, golds: Sequence[str]) -> float:
     """The largest share of a gold answer's words that the answer holds (for gold answers in free wording)."""
     given = Counter(_words(bare(answer)))
@@ -179,12 +169,6 @@ def score_sentences(items: Sequence[Item], answers: Sequence[str]) -> dict[str, 
     }
 
 
-def score_brief(items: Sequence[Item], answers: Sequence[str]) -> dict[str, Score | float]:
-    f1 = [max(overlap(a, g) for g in i.answers) for i, a in zip(items, answers, strict=True)]
-    exact = [any(_words(bare(a)) == _words(g) for g in i.answers) for i, a in zip(items, answers, strict=True)]
-    return {"F1": statistics.mean(f1), "exact": share(exact)}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with qa/")
@@ -202,14 +186,12 @@ def main() -> None:
     ):
         items = read_items(options.data / "qa" / file, language=language, limit=options.questions, seed=1)
         begin = time.perf_counter()
-        answers = answers_of(items, model=model, tokenizer=tokenizer, brief=False)
+        answers = answers_of(items, model=model, tokenizer=tokenizer)
         figures[name] = score_sentences(items, answers)
         figures[name]["seconds per question"] = (time.perf_counter() - begin) / len(items)
         if name != "squad2_unanswerable":
             figures[f"{name}, parrot"] = score_sentences(items, [parrot(i) for i in items])
         if name == "squad_dev":
-            brief = answers_of(items, model=model, tokenizer=tokenizer, brief=True)
-            figures["squad_dev, brief"] = score_brief(items, brief)
             for item, answer in list(zip(items, answers, strict=True))[:5]:
                 print(f"  {item.question} ({item.answers[0]})\n    {answer}")
     for name, scores in figures.items():

@@ -1,29 +1,24 @@
 """Training rows for the starter: numbered passages, and the questions asked about them, in the prompt of serving.
 
 The prompt is rendered by ``assistant.prompts``; a row cuts it before the question, so that all questions about the
-same passages share one reading of them (see ``starter_model``). Two styles, told apart by the system message alone:
-the assistant's own (the supporting sentence) and ``BRIEF`` (as few words as possible). Both end with the citation.
+same passages share one reading of them (see ``starter_model``).
 """
 
 from __future__ import annotations
 
 import random
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from transformers import PreTrainedTokenizerFast
 
 from assistant import prompts
-from assistant.records import SHARED, Message, Passage, Turn
+from assistant.records import SHARED, Passage, Turn
 from trainer.pretrain.corpus import Language, Text
 from trainer.pretrain.starter_questions import ask_about, roughen
 
-BRIEF = (
-    "Answer the question from the numbered passages only, in the language of the question. Use as few words as "
-    "possible, copied from the passages, and end with the number of the passage, like [1]. If the passages do not hold "
-    f"the answer, reply only: {prompts.REFUSALS['en']} In Portuguese: {prompts.REFUSALS['pt']}"
-)
 _MARK = "\N{OBJECT REPLACEMENT CHARACTER}"
 
 
@@ -57,13 +52,26 @@ class Window:
         kept = (i for i in range(self.first, self.end) if i not in self.dropped)
         return "".join(self.text.sentences[i] for i in kept).strip()
 
+    def offset_of(self, sentence: int) -> int:
+        """Where sentence ``sentence`` begins in ``render()``."""
+        before = [self.text.sentences[i] for i in range(self.first, sentence) if i not in self.dropped]
+        return len("".join([*before, self.text.sentences[sentence]]).lstrip()) - len(
+            self.text.sentences[sentence].lstrip()
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A question and its answer as token ids; the answer's begin at ``answer_start``."""
+    """A question and its answer as token ids; the answer's begin at ``answer_start``.
+
+    ``source`` is where in the context the answer's sentence stands (first token, token after the last), and
+    ``copied`` the context's token that each of the first answer tokens repeats; both empty for a refusal.
+    """
 
     tokens: list[int]
     answer_start: int
+    source: tuple[int, int] | None = None
+    copied: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +82,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How large rows are: passages, sentences in each, branches, and tokens of the context at most."""
+    """How large rows are: passages, sentences in each, branches, and tokens of the context at most. About a share
+    ``refusals`` of the questions have no answer in the passages."""
 
     passages: tuple[int, int]
     sentences: tuple[int, int]
     branches: int
     context: int
+    refusals: float
 
 
 def asked_of(text: Text) -> list[Asked]:
@@ -130,11 +140,10 @@ def draw_windows(
 
 
 class RowMaker:
-    """Makes rows from texts; about a share ``refusals`` of the questions have no answer in the passages."""
+    """Makes rows from texts."""
 
-    def __init__(self, *, tokenizer: PreTrainedTokenizerFast, refusals: float = 0.13) -> None:
+    def __init__(self, *, tokenizer: PreTrainedTokenizerFast) -> None:
         self.tokenizer = tokenizer
-        self.refusals = refusals
 
     def make(
         self,
@@ -142,35 +151,35 @@ class RowMaker:
         others: Sequence[Text],
         *,
         sizes: Sizes,
-        brief: bool,
         draw: random.Random,
         made: float,
     ) -> Row | None:
-        """One row about windows of ``document``; a share ``made`` of its questions is made, the rest people's."""
+        """One row about windows of ``document``; a share ``made`` of its questions is made, the rest people's.
+
+        In two rows of three, answers are cut after a few tokens: those choose the sentence, the rest is copying.
+        """
         windows = draw_windows(document, others, sizes=sizes, draw=draw)
-        answerable, unanswerable = self._questions(document, windows, made=made, brief=brief, draw=draw)
-        wanted = sizes.branches
-        refused = sum(draw.random() < self.refusals for _ in range(wanted))
-        chosen = draw.sample(answerable, min(len(answerable), wanted - refused))
+        answerable, unanswerable = self._questions(document, windows, made=made, draw=draw)
+        longest = 6 if draw.random() < 0.65 else 90
+        wanted = sizes.branches if longest == 6 else sizes.branches // 2
+        refused = sum(draw.random() < sizes.refusals for _ in range(wanted))
+        chosen = _favour_first(answerable, wanted - refused, draw)
         refusals = draw.sample(unanswerable, min(len(unanswerable), refused))
         if not chosen:
             return None
         history = self._history(chosen, document[0].language, draw)
-        context, tail = self._render(windows, history=history, brief=brief, draw=draw)
-        if len(context) > sizes.context:
+        prompt = self._render(windows, history=history, draw=draw)
+        if len(prompt.tokens) > sizes.context:
             return None
-        branches = [
-            self._branch(
-                a.question, _answer(a, w, n, brief=brief), tail, draw=draw, clip=not brief and draw.random() < 0.4
-            )
-            for a, w, n in chosen
-        ]
+        branches = [self._answered(*choice, prompt, longest=longest, draw=draw) for choice in chosen]
         refusal = prompts.REFUSALS[document[0].language]
-        branches += [self._branch(a.question, refusal, tail, draw=draw, clip=False) for a in refusals]
-        return Row(context, branches)
+        for asked in refusals:
+            question, answer = self._ask(asked, prompt, draw), self._encode(f" {refusal}{self.tokenizer.eos_token}")
+            branches.append(Branch(question + answer, len(question)))
+        return Row(prompt.tokens, branches)
 
     def _questions(
-        self, document: Sequence[Text], windows: list[Window], *, made: float, brief: bool, draw: random.Random
+        self, document: Sequence[Text], windows: list[Window], *, made: float, draw: random.Random
     ) -> tuple[list[tuple[Asked, Window, int]], list[Asked]]:
         """What the windows answer (with window and its number), and what only the rest of the document answers."""
         answerable: list[tuple[Asked, Window, int]] = []
@@ -179,7 +188,7 @@ class RowMaker:
             if draw.random() < made or not asked:
                 indexes = [*range(window.first, window.end)] * 2
                 asked = asked + [m for i in indexes if (m := made_from(window.text, i, draw))]
-            answerable += [(a, window, number) for a in asked if window.holds(a) and (a.span or not brief)]
+            answerable += [(a, window, number) for a in asked if window.holds(a)]
         return answerable, [a for text in document for a in self._unanswered(text, windows, draw)]
 
     def _unanswered(self, text: Text, windows: list[Window], draw: random.Random) -> list[Asked]:
@@ -201,40 +210,74 @@ class RowMaker:
     def _history(
         self, chosen: list[tuple[Asked, Window, int]], language: Language, draw: random.Random
     ) -> tuple[Turn, ...]:
-        if draw.random() > 0.12 or len(chosen) < 2:
+        if draw.random() > 0.08 or len(chosen) < 2:
             return ()
         asked, window, number = chosen.pop()
-        return (Turn(asked.question, _answer(asked, window, number, brief=False)),)
+        return (Turn(asked.question, _answer(asked, window, number)),)
 
-    def _render(
-        self, windows: list[Window], *, history: tuple[Turn, ...], brief: bool, draw: random.Random
-    ) -> tuple[list[int], str]:
-        """The prompt's tokens up to the question, and the text that follows the question."""
-        passages = [passage_of(window, draw) for window in windows]
-        messages = prompts.render(question=_MARK, passages=passages, history=history)
-        if brief:
-            messages[0] = Message("system", BRIEF)
+    def _render(self, windows: list[Window], *, history: tuple[Turn, ...], draw: random.Random) -> _Prompt:
+        messages = prompts.render(question=_MARK, passages=[passage_of(w, draw) for w in windows], history=history)
         text: str = self.tokenizer.apply_chat_template(  # type: ignore[assignment]
             [{"role": m.role, "content": m.content} for m in messages], tokenize=False, add_generation_prompt=True
         )
         head, tail = text.split(f"\n\nQuestion: {_MARK}")
-        return self._encode(head), tail
+        encoded = self.tokenizer(head, add_special_tokens=False, return_offsets_mapping=True)
+        starts, position = [], head.rindex("<|user|>")
+        for window in windows:
+            starts.append(head.index(window.render(), position))
+            position = starts[-1] + len(window.render())
+        return _Prompt(encoded["input_ids"], encoded["offset_mapping"], tuple(starts), tail)
 
-    def _branch(self, question: str, answer: str, tail: str, *, draw: random.Random, clip: bool) -> Branch:
-        """``clip`` keeps the beginning of the answer alone: which sentence it is, without the copying of the rest."""
-        asked = self._encode(f"\n\nQuestion: {roughen(question, draw=draw)}{tail}")
-        answered = self._encode(f" {answer}{self.tokenizer.eos_token}")
-        return Branch(asked + (answered[:12] if clip else answered[:90]), len(asked))
+    def _ask(self, asked: Asked, prompt: _Prompt, draw: random.Random) -> list[int]:
+        return self._encode(f"\n\nQuestion: {roughen(asked.question, draw=draw)}{prompt.tail}")
+
+    def _answered(
+        self, asked: Asked, window: Window, number: int, prompt: _Prompt, *, longest: int, draw: random.Random
+    ) -> Branch:
+        question = self._ask(asked, prompt, draw)
+        answer = self._encode(f" {_answer(asked, window, number)}{self.tokenizer.eos_token}")[:longest]
+        at, text = prompt.starts[number - 1], window.text.sentences[asked.first : asked.last + 1]
+        at += window.offset_of(asked.first)
+        source = prompt.tokens_of(at, at + len("".join(text).strip()))
+        copied = [source[0]]
+        for token, position in zip(answer[1:], range(source[0] + 1, source[1]), strict=False):
+            if prompt.tokens[position] != token:
+                break
+            copied.append(position)
+        return Branch(question + answer, len(question), source, tuple(copied))
 
     def _encode(self, text: str) -> list[int]:
         tokens: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
         return tokens
 
 
-def _answer(asked: Asked, window: Window, number: int, *, brief: bool) -> str:
-    sentences = "".join(window.text.sentences[asked.first : asked.last + 1])
-    words = asked.span if brief else re.sub(r"\s+", " ", sentences)
-    return f"{words.strip()} [{number}]"
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    """The prompt up to the question: tokens and their characters, where each window begins, and what follows it."""
+
+    tokens: list[int]
+    offsets: list[tuple[int, int]]
+    starts: tuple[int, ...]
+    tail: str
+
+    def tokens_of(self, start: int, end: int) -> tuple[int, int]:
+        """The tokens that spell the characters ``start`` to ``end`` - 1; a token's leading space counts as its own."""
+        first = bisect_right(self.offsets, start, key=lambda offset: offset[1])
+        return first, max(first + 1, bisect_left(self.offsets, end, key=lambda offset: offset[0]))
+
+
+def _favour_first(
+    answerable: list[tuple[Asked, Window, int]], count: int, draw: random.Random
+) -> list[tuple[Asked, Window, int]]:
+    """``count`` questions, three times as likely about the first passage: search puts the best passage first.
+    Weighted sampling without replacement (Efraimidis & Spirakis 2006)."""
+    keys = {id(item): draw.random() ** (1 / 3 if item[2] == 1 else 1) for item in answerable}
+    return sorted(answerable, key=lambda item: -keys[id(item)])[:count]
+
+
+def _answer(asked: Asked, window: Window, number: int) -> str:
+    sentences = re.sub(r"\s+", " ", "".join(window.text.sentences[asked.first : asked.last + 1]))
+    return f"{sentences.strip()} [{number}]"
 
 
 def passage_of(window: Window, draw: random.Random) -> Passage:

@@ -20,11 +20,11 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The sizes of the network; the defaults give 5.1 M parameters (10.2 MB in bfloat16)."""
+    """The sizes of the network; the defaults give 5.9 M parameters (11.7 MB in bfloat16)."""
 
     vocabulary: int = 8192
     width: int = 256
-    layers: int = 4
+    layers: int = 5
     heads: int = 4
     hidden: int = 640
     context: int = 2048
@@ -125,26 +125,31 @@ class Starter(nn.Module):
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     a, b = x.chunk(2, dim=-1)
-    return x * cos + torch.cat((-b, a), dim=-1) * sin
+    return x * cos.to(x.dtype) + torch.cat((-b, a), dim=-1) * sin.to(x.dtype)
 
 
 def branched_attention(*, context: int, branches: int) -> Attention:
     """Attention for a row of ``context`` tokens followed by ``branches`` branches of equal length."""
 
     def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        read = F.scaled_dot_product_attention(q[:, :context], k[:, :context], v[:, :context], is_causal=True)
+        # With three dimensions scaled_dot_product_attention takes a path that is three times slower on a CPU.
+        q, k, v = q[None], k[None], v[None]
+        shared_k, shared_v = k[:, :, :context], v[:, :, :context]
+        read = F.scaled_dot_product_attention(q[:, :, :context], shared_k, shared_v, is_causal=True)
         if not branches:
-            return read
-        heads, _, size = q.shape
-        q, own_k, own_v = (x[:, context:].reshape(heads, branches, -1, size).transpose(0, 1) for x in (q, k, v))
-        keys, values = (
-            torch.cat((shared[:, :context].expand(branches, -1, -1, -1), own), dim=2)
-            for shared, own in ((k, own_k), (v, own_v))
+            return read[0]
+        _, heads, count, size = q[:, :, context:].shape
+        length = count // branches
+        queries = q[:, :, context:] * size**-0.5
+        own_q, own_k, own_v = (
+            x.reshape(heads * branches, length, size) for x in (queries, k[:, :, context:], v[:, :, context:])
         )
-        length = q.shape[2]
-        mask = torch.ones(length, context + length, dtype=torch.bool).tril(context)
-        branch = F.scaled_dot_product_attention(q, keys, values, attn_mask=mask)
-        return torch.cat((read, branch.transpose(0, 1).flatten(1, 2)), dim=1)
+        hidden = torch.ones(length, length, dtype=torch.bool).triu(1)
+        own = (own_q @ own_k.transpose(1, 2)).masked_fill(hidden, -torch.inf).view(1, heads, count, length)
+        share = torch.cat((queries @ shared_k.transpose(2, 3), own), dim=-1).softmax(dim=-1).to(v.dtype)
+        branch = share[..., :context] @ shared_v
+        branch = branch + (share[..., context:].reshape(heads * branches, length, length) @ own_v).view_as(branch)
+        return torch.cat((read, branch), dim=2)[0]
 
     return attend
 

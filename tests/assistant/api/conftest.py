@@ -34,6 +34,7 @@ class Parrot:
     """An engine that says the first sentence of the first passage; asked to, it breaks, or goes on for ever."""
 
     model = "parrot-1"
+    notice = None
     follows_instructions = False
     context_tokens = 10_000
 
@@ -41,6 +42,9 @@ class Parrot:
         self.started = threading.Event()
         self.stopped = threading.Event()
         self.heard: list[Sequence[Message]] = []
+
+    async def ready(self) -> None:
+        pass
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         return sum(len(message.content.split()) for message in messages)

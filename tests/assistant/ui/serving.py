@@ -1,7 +1,8 @@
 """The program as the tests of the page run it, in a process of its own: all parts are real but the language model.
 
 Prints its address and token as one line of JSON. Then, for each line of its input: *go* lets the model go on where it
-waits, *hold* makes it wait again, *closed* prints *closed* once the model has stopped.
+waits, *hold* makes it wait again, *load* lets it be loaded until *go*, *closed* prints *closed* once the model has
+stopped.
 """
 
 from __future__ import annotations
@@ -19,20 +20,13 @@ from pathlib import Path
 import uvicorn
 
 from assistant import api
-from assistant.accounts import Accounts
-from assistant.chat import Chat
-from assistant.documents.ingest import Library
 from assistant.engines.base import Delta, Sampling
+from assistant.engines.starting import LOADING
 from assistant.errors import EngineError
 from assistant.records import Message, Usage
-from assistant.retrieval.embeddings import Embedder
-from assistant.retrieval.search import Search
-from assistant.retrieval.vectors import Vectors
-from assistant.services import Services
 from assistant.settings import Limits, Settings
-from assistant.store import accounts
-from assistant.store.database import open_database, sqlite_url
 from assistant.ui.app import mount
+from launch import build
 
 TOKEN = "token-of-the-tests"
 _WORD = re.compile(r"\w+")
@@ -46,12 +40,17 @@ class Quoter:
     """
 
     model = "quoter-1"
+    notice: str | None = None
     follows_instructions = False
     context_tokens = 10_000
 
     def __init__(self) -> None:
         self.go_on = threading.Event()
         self.closed = threading.Event()
+
+    async def ready(self) -> None:
+        while self.notice:  # noqa: ASYNC110  (until *go*, which a thread reads)
+            await asyncio.sleep(0.001)
 
     async def count_tokens(self, messages: Sequence[Message]) -> int:
         return sum(len(message.content.split()) for message in messages)
@@ -99,29 +98,9 @@ def _best_sentence(passages: str, question: str) -> str:
 
 
 def serve(state: Path) -> None:
-    settings = Settings(state=state, limits=Limits(file_mb=1))
     with ExitStack() as stack:
-        database = open_database(sqlite_url(state / "fiel.db"))
-        stack.callback(database.close)
-        with database.write() as session:
-            admin = accounts.local_admin(session)
-        embedder, vectors = Embedder(), Vectors(state / "vectors", None)
-        stack.callback(vectors.close)
-        library = Library(database=database, vectors=vectors, embedder=embedder, folder=state, limits=settings.limits)
-        library.start()
-        stack.callback(library.close)
-        search = Search(database=database, vectors=vectors, embedder=embedder, settings=settings.retrieval)
         engine = Quoter()
-        services = Services(
-            settings=settings,
-            database=database,
-            accounts=Accounts(database),
-            library=library,
-            search=search,
-            engine=engine,
-            chat=Chat(database=database, search=search, engine=engine, settings=settings),
-            local_admin=admin,
-        )
+        services = build(Settings(state=state, limits=Limits(file_mb=1)), engine, stack)
         app = mount(api.create(services, local_token=TOKEN), services)
         listener = socket.create_server(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=5))
@@ -133,7 +112,10 @@ def serve(state: Path) -> None:
 def _listen(engine: Quoter, server: uvicorn.Server) -> None:
     for line in sys.stdin:
         if line.strip() == "go":
+            engine.notice = None
             engine.go_on.set()
+        elif line.strip() == "load":
+            engine.notice = LOADING
         elif line.strip() == "hold":
             engine.go_on.clear()
         elif line.strip() == "closed":

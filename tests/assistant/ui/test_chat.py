@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from assistant.engines.starting import LOADING
 from assistant.records import ExchangeStatus
 from tests.assistant.ui.conftest import Running, ask, ask_and_wait, open_page
 
@@ -160,3 +161,14 @@ def _tab_to(page: Page, selector: str, *, backwards: bool = False) -> None:
         if page.evaluate("selector => document.activeElement.matches(selector)", selector):
             return
     pytest.fail(f"{selector} cannot be reached by keyboard")
+
+
+def test_while_the_model_is_loaded_the_page_says_so_and_the_question_waits(opened: Page, running: Running) -> None:
+    running.tell_model("load")
+    ask(opened, "When was the lighthouse of Cabo Raso built?")
+    expect(opened.locator("#live .note")).to_have_text(LOADING)
+    expect(opened.locator("#notice")).to_contain_text(LOADING)
+    running.tell_model("go")
+    answer = opened.locator("#transcript .exchange .answer")
+    expect(answer).to_contain_text("was built in 1894")
+    expect(opened.locator("#notice")).not_to_contain_text(LOADING)
