@@ -137,6 +137,7 @@ def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services
     from assistant.accounts import Accounts
     from assistant.chat import Chat
     from assistant.documents.ingest import Library
+    from assistant.feedback import Ratings
     from assistant.retrieval.embeddings import Embedder
     from assistant.retrieval.search import Search
     from assistant.retrieval.vectors import Vectors
@@ -162,6 +163,7 @@ def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services
         settings=configuration,
         database=database,
         accounts=Accounts(database),
+        ratings=Ratings(database, configuration.review),
         library=library,
         search=search,
         engine=engine,

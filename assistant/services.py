@@ -8,6 +8,7 @@ from assistant.accounts import Accounts
 from assistant.chat import Chat
 from assistant.documents.ingest import Library
 from assistant.engines.base import Engine
+from assistant.feedback import Ratings
 from assistant.records import Person
 from assistant.retrieval.search import Search
 from assistant.settings import Settings
@@ -19,6 +20,7 @@ class Services:
     settings: Settings
     database: Database
     accounts: Accounts
+    ratings: Ratings
     library: Library
     search: Search
     engine: Engine

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -55,6 +55,19 @@ class Limits(_Group):
     """Longest question."""
 
 
+class Review(_Group):
+    mode: Literal["required", "sampled", "automatic"] = "required"
+    """Which ratings an admin has to accept before anything learns from them: all, a share, or none."""
+    share: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """The share that is reviewed when ``mode`` is sampled."""
+    new_days: Annotated[int, Field(ge=0)] = 3
+    """Ratings by people whose account is younger than this are reviewed whatever the mode."""
+    ratings_a_day: Annotated[int, Field(ge=1)] = 50
+    """And so are those of people who have rated as often as this within a day."""
+    ratings_a_minute: Annotated[int, Field(ge=1)] = 30
+    """More ratings than this within a minute are refused."""
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="FIEL_",
@@ -79,6 +92,7 @@ class Settings(BaseSettings):
     retrieval: Retrieval = Retrieval()
     generation: Generation = Generation()
     limits: Limits = Limits()
+    review: Review = Review()
 
     @property
     def on_loopback(self) -> bool:

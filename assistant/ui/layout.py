@@ -14,7 +14,7 @@ CSS = _FOLDER / "style.css"
 SCRIPT = _FOLDER / "page.js"
 MARK = _FOLDER / "mark.svg"
 
-CHAT_EVENTS = ("cite", "rate", "retry", "edit", "example")
+CHAT_EVENTS = ("cite", "rate", "detail", "retry", "edit", "example")
 NOTICE_EVENTS = ("cancel_edit", "ask_all")
 DOCUMENT_EVENTS = ("choose", "read_again", "remove", "uploaded")
 CONVERSATION_EVENTS = ("open", "rename", "delete")
@@ -119,7 +119,7 @@ def _html(elem_id: str, events: tuple[str, ...]) -> gr.HTML:
         const send = (data) => names.includes(data.event) && trigger(data.event, data);
         element.addEventListener("fiel", (event) => send(event.detail));
         element.addEventListener("click", (event) => {{
-            const button = event.target.closest("[data-event]");
+            const button = event.target.closest("button[data-event]");
             if (button && !("confirm" in button.dataset) && !("prompt" in button.dataset)) send({{...button.dataset}});
         }});
     """

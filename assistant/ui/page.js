@@ -123,6 +123,15 @@
     }
   });
 
+  // A form with data-event sends that event with its fields.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!form.dataset.event) return;
+    event.preventDefault();
+    const detail = { ...form.dataset, ...Object.fromEntries(new FormData(form)) };
+    form.dispatchEvent(new CustomEvent("fiel", { detail, bubbles: true }));
+  });
+
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || find("#dialog").open) return;
     const menu = find("details.menu[open]");

@@ -170,3 +170,21 @@ NOTHING = "Nothing here."
 # Review and charts
 REVIEW = "Review"
 CHARTS = "Charts"
+
+# Rating
+RATE_WHY = "Why? (optional)"
+RATE_PASSAGES = "Which passages do not belong here?"
+RATE_MORE = "Comment or correct the answer"
+RATE_COMMENT = "Comment"
+RATE_CORRECTION = "The answer as it should be"
+RATE_KEEP = "Save"
+RATING_KEPT = "Saved. Thank you."
+SUPPORT = "{} supported by its sources"
+REASONS = {
+    "not_in_documents": "not in the documents",
+    "wrong": "wrong",
+    "incomplete": "incomplete",
+    "wrong_passage": "wrong passage",
+    "not_asked": "not what I asked",
+    "tone": "tone or language",
+}

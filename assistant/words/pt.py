@@ -172,3 +172,21 @@ NOTHING = "Nada aqui."
 # Review and charts
 REVIEW = "Revisão"
 CHARTS = "Gráficos"
+
+# Rating
+RATE_WHY = "Por quê? (opcional)"
+RATE_PASSAGES = "Quais trechos não cabem aqui?"
+RATE_MORE = "Comentar ou corrigir a resposta"
+RATE_COMMENT = "Comentário"
+RATE_CORRECTION = "A resposta como deveria ser"
+RATE_KEEP = "Salvar"
+RATING_KEPT = "Salvo. Obrigado."
+SUPPORT = "{} apoiado pelas fontes"
+REASONS = {
+    "not_in_documents": "não está nos documentos",
+    "wrong": "errada",
+    "incomplete": "incompleta",
+    "wrong_passage": "trecho errado",
+    "not_asked": "não foi o que perguntei",
+    "tone": "tom ou idioma",
+}

@@ -19,6 +19,7 @@ from assistant.chat import Chat
 from assistant.documents.ingest import Library, upload_scope
 from assistant.engines.base import Delta, Sampling
 from assistant.errors import EngineError
+from assistant.feedback import Ratings
 from assistant.records import Document, Message, Person, Usage
 from assistant.retrieval.search import Search
 from assistant.services import Services
@@ -94,6 +95,7 @@ def services(
         settings=settings,
         database=database,
         accounts=Accounts(database),
+        ratings=Ratings(database, settings.review),
         library=library,
         search=search,
         engine=engine,

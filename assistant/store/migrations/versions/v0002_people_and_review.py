@@ -142,7 +142,7 @@ def upgrade() -> None:
 
 
 def _only_sqlite() -> None:
-    """Full text of rated exchanges, and what earlier exchanges showed."""
+    """Full text of rated exchanges, what earlier exchanges showed, and what deletions take along."""
     op.execute("CREATE VIRTUAL TABLE rating_words USING fts5(words, tokenize = 'unicode61 remove_diacritics 2')")
     op.execute(
         "INSERT OR IGNORE INTO exchange_documents SELECT e.id, json_extract(p.value, '$.document_id') "
@@ -153,3 +153,11 @@ def _only_sqlite() -> None:
         "FROM ratings r JOIN exchanges e ON e.id = r.exchange_id"
     )
     op.execute("UPDATE ratings SET adapter = (SELECT adapter FROM exchanges e WHERE e.id = exchange_id)")
+    # Deletions come by cascade, too: whatever way a row goes, its words go along and its id is remembered.
+    op.execute(
+        "CREATE TRIGGER ratings_gone AFTER DELETE ON ratings BEGIN DELETE FROM rating_words WHERE rowid = old.id; END"
+    )
+    op.execute(
+        "CREATE TRIGGER exchanges_gone AFTER DELETE ON exchanges BEGIN "
+        "INSERT OR REPLACE INTO forgotten VALUES (old.id, strftime('%Y-%m-%d %H:%M:%f000', 'now')); END"
+    )
