@@ -270,6 +270,8 @@ class Feedback:
 
 
 class Review(StrEnum):
+    """What was decided about a rating."""
+
     PENDING = "pending"
     ACCEPTED = "accepted"
     REJECTED = "rejected"

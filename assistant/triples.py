@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from assistant.records import Exchange
-from assistant.store import exchanges
+from assistant import prompts
+from assistant.records import Exchange, Review
+from assistant.store import exchanges, review
 from assistant.store.database import Database
+from assistant.store.review import Filters
 
 _exchange = TypeAdapter(Exchange)
 
@@ -32,6 +35,35 @@ def as_json(exchange: Exchange) -> dict[str, Any]:
         value = rating["feedback"].pop("value")
         rating = rating["feedback"] | {name: rating[name] for name in ("review", "accepted_answer")}
     return values | {"context": values.pop("passages"), "rating": value, "feedback": rating}
+
+
+def export(database: Database, filters: Filters, *, form: str) -> Iterator[str]:
+    """The ratings that ``filters`` leave and that were accepted, one or more lines of JSON each.
+
+    ``raw``: as above; ``openai``: ``{"messages"}``; ``trl``: ``{"prompt", "completion"}``; ``kto``: these, ``label``.
+    """
+    with database.read() as session:
+        for exchange in review.stream(session, replace(filters, review=Review.ACCEPTED)):
+            for row in [as_json(exchange)] if form == "raw" else _examples(exchange, form):
+                yield json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _examples(exchange: Exchange, form: str) -> Iterator[dict[str, Any]]:
+    """What there is to learn from an accepted rating: the right answer, if one is known, and for kto the wrong one."""
+    assert exchange.rating is not None  # it was accepted
+    rating, said = exchange.rating, exchange.rating.feedback
+    better = rating.accepted_answer or said.correction
+    rendered = prompts.render(question=exchange.question, passages=exchange.passages, history=exchange.history)
+    prompt = [asdict(message) for message in rendered]
+    answers = [(better or exchange.answer, True)] if better or said.value > 0 else []
+    if form == "kto" and said.value < 0:
+        answers.append((exchange.answer, False))
+    for answer, label in answers:
+        completion = [{"role": "assistant", "content": answer}]
+        if form == "openai":
+            yield {"messages": prompt + completion}
+        else:
+            yield {"prompt": prompt, "completion": completion} | ({"label": label} if form == "kto" else {})
 
 
 def lines(database: Database, *, person_id: int) -> Iterator[str]:

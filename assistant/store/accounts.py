@@ -27,8 +27,10 @@ def person_of(row: PersonRow) -> Person:
 
 
 def any_account(session: Session) -> bool:
-    """Whether there is anybody beside the local admin."""
-    return bool(session.scalar(select(exists().where(PersonRow.name != LOCAL_ADMIN))))
+    """Whether there is anybody who can sign in, or was sent a link to do so."""
+    return bool(
+        session.scalar(select(or_(exists().where(PersonRow.password_hash.is_not(None)), exists(InvitationRow))))
+    )
 
 
 def add(session: Session, *, name: str, role: Role) -> Person:

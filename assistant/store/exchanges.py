@@ -112,7 +112,7 @@ def get(session: Session, exchange_id: str, *, person_id: int) -> Exchange:
     row = session.execute(_with_rating().where(ExchangeRow.id == exchange_id)).one_or_none()
     if row is None or row[0].person_id != person_id:
         raise NotFoundError("There is no such exchange.")
-    return _exchange(row)
+    return exchange_of(row)
 
 
 def in_conversation(session: Session, conversation_id: str, *, person_id: int) -> list[Exchange]:
@@ -123,7 +123,7 @@ def in_conversation(session: Session, conversation_id: str, *, person_id: int) -
         .where(ExchangeRow.conversation_id == conversation_id, ExchangeRow.shown)
         .order_by(ExchangeRow.created_at)
     )
-    return [_exchange(row) for row in rows]
+    return [exchange_of(row) for row in rows]
 
 
 def hide_from(session: Session, exchange_id: str, *, person_id: int) -> None:
@@ -140,7 +140,7 @@ def triples(session: Session, *, person_id: int | None = None) -> Iterator[Excha
     """Logged exchanges, oldest first, streamed: all of one person, or without one all that may be learnt from."""
     query = _with_rating().order_by(ExchangeRow.created_at, ExchangeRow.id)
     query = query.where(learnable() if person_id is None else ExchangeRow.person_id == person_id)
-    return map(_exchange, session.execute(query.execution_options(yield_per=200)))
+    return map(exchange_of, session.execute(query.execution_options(yield_per=200)))
 
 
 def learnable() -> ColumnElement[bool]:
@@ -224,7 +224,7 @@ def _dumped(adapter: TypeAdapter[Any], values: Sequence[Any]) -> list[Any]:
     return dumped
 
 
-def _exchange(row: Row[ExchangeRow, RatingRow]) -> Exchange:
+def exchange_of(row: Row[ExchangeRow, RatingRow | None] | tuple[ExchangeRow, RatingRow | None]) -> Exchange:
     logged, rating = row
     return Exchange(
         id=logged.id,

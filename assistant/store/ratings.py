@@ -26,7 +26,8 @@ def rate(
         session.add(row)
     row.value, row.comment, row.correction = feedback.value, feedback.comment, feedback.correction
     row.reasons, row.wrong_passages = list(feedback.reasons), list(feedback.wrong_passages)
-    row.adapter, row.question_hash = exchange.adapter, question_hash(exchange.question)
+    row.adapter, row.private = exchange.adapter, exchange.private
+    row.question_hash = question_hash(exchange.question)
     row.review, row.held, row.updated_at = review, held, now
     row.accepted_answer, row.reviewed_by, row.reviewed_at = "", None, None
     session.flush()

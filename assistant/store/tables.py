@@ -217,9 +217,9 @@ class RatingRow(Base):
         Index(None, "review", "updated_at"),
         Index(None, "value", "review", "updated_at"),
         Index(None, "person_id", "updated_at"),
-        Index(None, "adapter", "updated_at", "value"),
+        Index(None, "adapter", "updated_at"),
         Index(None, "question_hash", "value"),
-        Index(None, "updated_at", "value"),
+        Index(None, "updated_at", "value", "adapter", "private", "person_id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -232,7 +232,8 @@ class RatingRow(Base):
     wrong_passages: Mapped[list[Any]] = mapped_column(default=list)
     """The numbers, from 1, of the passages that do not belong there."""
     adapter: Mapped[str | None] = mapped_column(String(80))
-    """The exchange's, repeated so that an index serves a filter by it."""
+    """The exchange's, repeated so that an index serves a filter by it; likewise ``private``."""
+    private: Mapped[bool] = mapped_column(default=False)
     question_hash: Mapped[str] = mapped_column(String(16), default="")
     """Equal for questions that differ in case, spaces and punctuation alone."""
     review: Mapped[str] = mapped_column(String(10), default="pending")

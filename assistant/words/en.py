@@ -188,3 +188,47 @@ REASONS = {
     "not_asked": "not what I asked",
     "tone": "tone or language",
 }
+
+# The review queue
+REVIEW_STATES = {"pending": "to review", "accepted": "accepted", "rejected": "rejected"}
+RATING = "Rating"
+THUMBS = {"1": "thumbs up", "-1": "thumbs down"}
+REASON = "Reason"
+DOCUMENT_NUMBER = "Document (number)"
+PERSON = "Person"
+ADAPTER = "Adapter"
+NO_ADAPTER = "none (base)"
+SINCE = "Since"
+UNTIL = "Until"
+SUPPORT_BELOW = "Support below"
+WORDS = "Words"
+HELD = "held back only"
+HELD_BACK = "held back: new or unusually active"
+RESULTS = {1: "1 rating", 2: "{} ratings"}
+MANY_RESULTS = "more than {} ratings"
+CONTRADICTIONS = "Contradictions"
+DUPLICATES = "Same question"
+QUEUE = "Queue"
+ACCEPT = "Accept"
+REJECT = "Reject"
+REOPEN = "Reopen"
+ACCEPT_CHOSEN = "Accept chosen"
+REJECT_CHOSEN = "Reject chosen"
+CHOOSE_ALL = "Choose all"
+EDITED_ANSWER = "The answer to learn (empty: as it is)"
+ACCEPT_EDITED = "Accept as edited"
+KEYS = "Keys: j and k move, x chooses, a accepts, r rejects, e edits."
+PASSAGES = {1: "1 passage", 2: "{} passages"}
+EARLIER = "Earlier in the conversation"
+WRONG_PASSAGE = "marked as wrong"
+CORRECTED = "The person's answer"
+REVIEWED = "{state} by {person}, {when}"
+
+# Charts
+PERIOD = "Period"
+DAYS = {1: "the last day", 2: "the last {} days"}
+BY_DAY = "Ratings a day"
+BY_ADAPTER = "Thumbs up by adapter"
+BY_DOCUMENT = "Thumbs up by document"
+BY_REASON = "Reasons"
+UNANSWERED = "Questions that the documents could not answer"

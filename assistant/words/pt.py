@@ -190,3 +190,47 @@ REASONS = {
     "not_asked": "não foi o que perguntei",
     "tone": "tom ou idioma",
 }
+
+# The review queue
+REVIEW_STATES = {"pending": "a revisar", "accepted": "aceita", "rejected": "rejeitada"}
+RATING = "Avaliação"
+THUMBS = {"1": "positiva", "-1": "negativa"}
+REASON = "Razão"
+DOCUMENT_NUMBER = "Documento (número)"
+PERSON = "Pessoa"
+ADAPTER = "Adaptador"
+NO_ADAPTER = "nenhum (base)"
+SINCE = "Desde"
+UNTIL = "Até"
+SUPPORT_BELOW = "Apoio abaixo de"
+WORDS = "Palavras"
+HELD = "só as retidas"
+HELD_BACK = "retida: pessoa nova ou ativa demais"
+RESULTS = {1: "1 avaliação", 2: "{} avaliações"}
+MANY_RESULTS = "mais de {} avaliações"
+CONTRADICTIONS = "Contradições"
+DUPLICATES = "Mesma pergunta"
+QUEUE = "Fila"
+ACCEPT = "Aceitar"
+REJECT = "Rejeitar"
+REOPEN = "Reabrir"
+ACCEPT_CHOSEN = "Aceitar escolhidas"
+REJECT_CHOSEN = "Rejeitar escolhidas"
+CHOOSE_ALL = "Escolher todas"
+EDITED_ANSWER = "A resposta a aprender (vazia: como está)"
+ACCEPT_EDITED = "Aceitar como editada"
+KEYS = "Teclas: j e k movem, x escolhe, a aceita, r rejeita, e edita."
+PASSAGES = {1: "1 trecho", 2: "{} trechos"}
+EARLIER = "Antes na conversa"
+WRONG_PASSAGE = "marcado como errado"
+CORRECTED = "A resposta da pessoa"
+REVIEWED = "{state} por {person}, {when}"
+
+# Charts
+PERIOD = "Período"
+DAYS = {1: "o último dia", 2: "os últimos {} dias"}
+BY_DAY = "Avaliações por dia"
+BY_ADAPTER = "Positivas por adaptador"
+BY_DOCUMENT = "Positivas por documento"
+BY_REASON = "Razões"
+UNANSWERED = "Perguntas que os documentos não puderam responder"

@@ -59,3 +59,61 @@ document.addEventListener("submit", (event) => {
 document.addEventListener("change", (event) => {
   if ("submits" in event.target.dataset) event.target.form.requestSubmit();
 });
+
+// The review queue: decisions on one rating or on those that are chosen, by button or key.
+const queued = () => [...document.querySelectorAll(".item")];
+const current = () => document.activeElement?.closest(".item");
+
+const decide = async (items, decision, answer = "", said = items[0]?.querySelector(".said")) => {
+  if (!items.length) return;
+  const ratings = items.map((item) => ({ id: Number(item.dataset.id), seen: item.dataset.seen }));
+  const body = JSON.stringify({ ratings, decision, answer });
+  const headers = { "Content-Type": "application/json" };
+  const response = await fetch("/api/review", { method: "POST", body, headers }).catch(() => null);
+  if (!response?.ok) {
+    const problem = await response?.json().catch(() => null);
+    said.textContent = problem?.error?.message ?? document.body.dataset.failed;
+    return;
+  }
+  const all = queued();
+  const next = all.slice(all.indexOf(items.at(-1)) + 1).find((item) => !items.includes(item));
+  for (const item of items) item.remove();
+  if (next) next.focus();
+  else if (!queued().length) location.reload();
+};
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button?.dataset.decide) {
+    const item = button.closest(".item");
+    decide([item], button.dataset.decide, "edited" in button.dataset ? item.querySelector(".edit textarea").value : "");
+  } else if (button?.dataset.decideChosen) {
+    const items = queued().filter((item) => item.querySelector(".chosen").checked);
+    decide(items, button.dataset.decideChosen, "", document.querySelector("#bulk .said"));
+  } else if (event.target.id === "all") {
+    for (const box of document.querySelectorAll(".chosen")) box.checked = event.target.checked;
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.target.matches("input:not([type=checkbox]), select, textarea") || event.ctrlKey || event.metaKey || event.altKey) return;
+  const items = queued();
+  const item = current();
+  const at = items.indexOf(item);
+  const keys = {
+    j: () => items[Math.min(at + 1, items.length - 1)]?.focus(),
+    k: () => items[Math.max(at - 1, 0)]?.focus(),
+    x: () => item?.querySelector(".chosen").click(),
+    a: () => item && decide([item], "accepted"),
+    r: () => item && decide([item], "rejected"),
+    e: () => {
+      const edit = item?.querySelector(".edit");
+      if (!edit) return;
+      edit.open = true;
+      edit.querySelector("textarea").focus();
+    },
+  };
+  if (!items.length || !keys[event.key]) return;
+  event.preventDefault();
+  keys[event.key]();
+});

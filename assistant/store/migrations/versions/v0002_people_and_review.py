@@ -121,19 +121,23 @@ def upgrade() -> None:
     op.add_column("ratings", sa.Column("correction", sa.Text(), nullable=False, server_default=""))
     op.add_column("ratings", sa.Column("wrong_passages", sa.JSON(), nullable=False, server_default="[]"))
     op.add_column("ratings", sa.Column("adapter", sa.String(length=80), nullable=True))
+    op.add_column("ratings", sa.Column("private", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("ratings", sa.Column("question_hash", sa.String(length=16), nullable=False, server_default=""))
     op.add_column("ratings", sa.Column("review", sa.String(length=10), nullable=False, server_default="pending"))
     op.add_column("ratings", sa.Column("held", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("ratings", sa.Column("accepted_answer", sa.Text(), nullable=False, server_default=""))
     op.add_column("ratings", sa.Column("reviewed_by", sa.Integer(), nullable=True))
     op.add_column("ratings", sa.Column("reviewed_at", sa.DateTime(), nullable=True))
-    op.create_index(
-        op.f("ix_ratings_adapter_updated_at_value"), "ratings", ["adapter", "updated_at", "value"], unique=False
-    )
+    op.create_index(op.f("ix_ratings_adapter_updated_at"), "ratings", ["adapter", "updated_at"], unique=False)
     op.create_index(op.f("ix_ratings_person_id_updated_at"), "ratings", ["person_id", "updated_at"], unique=False)
     op.create_index(op.f("ix_ratings_question_hash_value"), "ratings", ["question_hash", "value"], unique=False)
     op.create_index(op.f("ix_ratings_review_updated_at"), "ratings", ["review", "updated_at"], unique=False)
-    op.create_index(op.f("ix_ratings_updated_at_value"), "ratings", ["updated_at", "value"], unique=False)
+    op.create_index(
+        op.f("ix_ratings_updated_at_value_adapter_private_person_id"),
+        "ratings",
+        ["updated_at", "value", "adapter", "private", "person_id"],
+        unique=False,
+    )
     op.create_index(
         op.f("ix_ratings_value_review_updated_at"), "ratings", ["value", "review", "updated_at"], unique=False
     )
@@ -152,7 +156,9 @@ def _only_sqlite() -> None:
         "INSERT INTO rating_words(rowid, words) SELECT r.id, e.question || ' ' || e.answer "
         "FROM ratings r JOIN exchanges e ON e.id = r.exchange_id"
     )
-    op.execute("UPDATE ratings SET adapter = (SELECT adapter FROM exchanges e WHERE e.id = exchange_id)")
+    op.execute(
+        "UPDATE ratings SET (adapter, private) = (SELECT adapter, private FROM exchanges e WHERE e.id = exchange_id)"
+    )
     # Deletions come by cascade, too: whatever way a row goes, its words go along and its id is remembered.
     op.execute(
         "CREATE TRIGGER ratings_gone AFTER DELETE ON ratings BEGIN DELETE FROM rating_words WHERE rowid = old.id; END"
