@@ -138,6 +138,7 @@ def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services
     from assistant.chat import Chat
     from assistant.documents.ingest import Library
     from assistant.feedback import Ratings
+    from assistant.forgetting import Forgetting
     from assistant.retrieval.embeddings import Embedder
     from assistant.retrieval.search import Search
     from assistant.retrieval.vectors import Vectors
@@ -157,13 +158,17 @@ def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services
     stack.callback(lambda: asyncio.run(engine.close()))
     search = Search(database=database, vectors=vectors, embedder=embedder, settings=configuration.retrieval)
     library = Library(database=database, vectors=vectors, embedder=embedder, folder=folder, limits=configuration.limits)
+    people = Accounts(database)
+    forgetting = Forgetting(database=database, library=library, accounts=people)
+    stack.callback(forgetting.close)
     library.start()
-    stack.callback(library.close)
+    stack.callback(library.close)  # first: what cleans up after deletions waits for it
     return Services(
         settings=configuration,
         database=database,
-        accounts=Accounts(database),
+        accounts=people,
         ratings=Ratings(database, configuration.review),
+        forgetting=forgetting,
         library=library,
         search=search,
         engine=engine,

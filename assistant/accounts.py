@@ -153,6 +153,15 @@ class Accounts:
                 self._shut_out(session, person_id)
             store.get(session, person_id).disabled = disabled
 
+    def check_leaving(self, person: Person, password: str) -> None:
+        """Raises NotAllowedError unless the password is right and somebody stays who can look after the program."""
+        _wait_for(self._tries.take(person.id))
+        with self._database.read() as session:
+            account, current = store.account(session, person.id), store.get(session, person.id).password_hash
+            if current is None or not self._verified(current, password):
+                raise NotAllowedError("The current password is wrong.")
+            self._check_not_last(session, account)
+
     def set_sharing(self, person: Person, shares_private: bool) -> None:
         """The person's consent that exchanges over their private documents are reviewed and learnt from."""
         with self._database.write() as session:

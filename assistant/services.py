@@ -9,6 +9,7 @@ from assistant.chat import Chat
 from assistant.documents.ingest import Library
 from assistant.engines.base import Engine
 from assistant.feedback import Ratings
+from assistant.forgetting import Forgetting
 from assistant.records import Person
 from assistant.retrieval.search import Search
 from assistant.settings import Settings
@@ -21,6 +22,7 @@ class Services:
     database: Database
     accounts: Accounts
     ratings: Ratings
+    forgetting: Forgetting
     library: Library
     search: Search
     engine: Engine

@@ -35,6 +35,10 @@ class ChangePasswordBody(Body):
     new: Password
 
 
+class LeaveBody(Body):
+    password: Password
+
+
 class SharingBody(Body):
     shares_private: bool
 
@@ -71,6 +75,15 @@ def get_account(services: Parts, person: Me) -> dict[str, Any]:
         account = asdict(store.account(session, person.id))
         keys = [_as_json(key) for key in store.keys(session, person.id)]
     return account | {"created_at": account["created_at"].isoformat(), "keys": keys}
+
+
+@router.post("/account/delete", status_code=204)
+def delete_account(body: LeaveBody, services: Parts, person: Me) -> Response:
+    """Deletes your account with your conversations, ratings, private documents and keys. There is no way back."""
+    services.forgetting.account(person, password=body.password)
+    response = Response(status_code=204)
+    response.delete_cookie(COOKIE)
+    return response
 
 
 @router.put("/account/password", status_code=204)

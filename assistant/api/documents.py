@@ -52,8 +52,8 @@ def get_document(document_id: DocumentPath, services: Parts, person: Me) -> dict
 
 @router.delete("/{document_id}", status_code=204)
 def delete_document(document_id: DocumentPath, services: Parts, person: Me) -> Response:
-    """Deletes the document with its sentences, vectors, words and file."""
-    services.library.remove(document_id, person=person)
+    """Deletes the document with its sentences, vectors, words and file, and what anybody's answers told of it."""
+    services.forgetting.document(document_id, person=person)
     return Response(status_code=204)
 
 

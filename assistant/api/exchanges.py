@@ -38,6 +38,13 @@ def get_exchange(exchange_id: Text, services: Parts, person: Me) -> dict[str, An
         return triples.as_json(exchanges.get(session, exchange_id, person_id=person.id))
 
 
+@router.delete("/exchanges/{exchange_id}", status_code=204)
+def delete_exchange(exchange_id: Text, services: Parts, person: Me) -> Response:
+    """Deletes an exchange with its ratings, and what later exchanges repeat of it."""
+    services.forgetting.exchange(exchange_id, person=person)
+    return Response(status_code=204)
+
+
 @router.put("/exchanges/{exchange_id}/rating")
 def rate_exchange(exchange_id: Text, body: RatingBody, services: Parts, person: Me) -> dict[str, Any]:
     """Rates an answer, or changes its rating; what is not sent is empty. The history of changes is kept."""

@@ -28,9 +28,9 @@ def person_of(row: PersonRow) -> Person:
 
 def any_account(session: Session) -> bool:
     """Whether there is anybody who can sign in, or was sent a link to do so."""
-    return bool(
-        session.scalar(select(or_(exists().where(PersonRow.password_hash.is_not(None)), exists(InvitationRow))))
-    )
+    with_password = exists().where(PersonRow.password_hash.is_not(None))
+    with_link = exists(select(InvitationRow.person_id))
+    return bool(session.scalar(select(or_(with_password, with_link))))
 
 
 def add(session: Session, *, name: str, role: Role) -> Person:

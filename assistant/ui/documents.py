@@ -95,7 +95,7 @@ class DocumentEvents:
 
     def remove(self, chosen: object, editing: str, event: gr.EventData) -> Updates:
         with reported():
-            self._services.library.remove(number_of(event, "document"), person=current_person(self._services))
+            self._services.forgetting.document(number_of(event, "document"), person=current_person(self._services))
         return self.look(chosen, editing)
 
     def read_again(self, chosen: object, editing: str, event: gr.EventData) -> Updates:

@@ -77,7 +77,7 @@ PAGES = {1: "1 page", 2: "{} pages"}
 SENTENCES = {1: "1 sentence", 2: "{} sentences"}
 RETRY_DOCUMENT = "Try again"
 DELETE_DOCUMENT = "Delete {}"
-CONFIRM_DELETE_DOCUMENT = "Delete “{}”? Earlier answers keep the passages they showed; new ones cannot use it."
+CONFIRM_DELETE_DOCUMENT = "Delete “{}”? What earlier answers showed and said of it is deleted, too, for everybody."
 NOT_ADDED = "“{name}” was not added: {reason}"
 ALREADY_THERE = "“{name}” is there already, as “{same}”."
 
@@ -232,3 +232,7 @@ BY_ADAPTER = "Thumbs up by adapter"
 BY_DOCUMENT = "Thumbs up by document"
 BY_REASON = "Reasons"
 UNANSWERED = "Questions that the documents could not answer"
+
+# Deleting
+DELETE_ACCOUNT = "Delete account"
+DELETE_ACCOUNT_TEXT = "Your conversations, ratings, private documents and keys are deleted. There is no way back."

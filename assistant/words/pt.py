@@ -78,7 +78,7 @@ SENTENCES = {1: "1 frase", 2: "{} frases"}
 RETRY_DOCUMENT = "Tentar de novo"
 DELETE_DOCUMENT = "Apagar {}"
 CONFIRM_DELETE_DOCUMENT = (
-    "Apagar “{}”? As respostas anteriores guardam os trechos que mostraram; as novas não podem usá-lo."
+    "Apagar “{}”? O que respostas anteriores mostraram e disseram dele também é apagado, para todos."
 )
 NOT_ADDED = "“{name}” não foi adicionado: {reason}"
 ALREADY_THERE = "“{name}” já está lá, como “{same}”."
@@ -234,3 +234,7 @@ BY_ADAPTER = "Positivas por adaptador"
 BY_DOCUMENT = "Positivas por documento"
 BY_REASON = "Razões"
 UNANSWERED = "Perguntas que os documentos não puderam responder"
+
+# Deleting
+DELETE_ACCOUNT = "Apagar conta"
+DELETE_ACCOUNT_TEXT = "Suas conversas, avaliações, documentos privados e chaves são apagados. Não há volta."
