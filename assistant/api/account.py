@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from assistant.accounts import SESSION_LASTS
@@ -122,7 +121,7 @@ def revoke_key(key_id: int, services: Parts, person: Me) -> Response:
 
 
 def _signed_in(request: Request, token: str) -> Response:
-    response = JSONResponse(None, status_code=204)
+    response = Response(status_code=204)
     response.set_cookie(
         COOKIE,
         token,

@@ -6,7 +6,19 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 import assistant
-from assistant.api import account, conversations, documents, errors, exchanges, openai, people, review, system, viewer
+from assistant.api import (
+    account,
+    conversations,
+    documents,
+    errors,
+    exchanges,
+    golden,
+    openai,
+    people,
+    review,
+    system,
+    viewer,
+)
 from assistant.api.door import Door
 from assistant.api.guard import Guard
 from assistant.services import Services
@@ -35,7 +47,7 @@ def create(services: Services, *, local_token: str | None = None) -> FastAPI:
         Door, accounts=services.accounts, local_admin=services.local_admin, local_token=local_token or new_token()
     )
     app.add_middleware(Guard, accounts=services.accounts)
-    for module in (openai, account, people, review, conversations, exchanges, viewer, system):
+    for module in (openai, account, people, review, golden, conversations, exchanges, viewer, system):
         app.include_router(module.router, max_body_size=_BODY)
     upload = _FILES_AT_ONCE * services.settings.limits.file_mb * 1024**2
     app.include_router(documents.router, max_body_size=upload, form_limits={"max_files": 100, "max_fields": 10})

@@ -181,9 +181,8 @@ def _items(session: Session, ids: Sequence[int]) -> list[Item]:
         .where(RatingRow.id.in_(ids))
     ).all()
     reviewers = {rating.reviewed_by for _, rating, _ in rows}
-    names = dict(
-        session.execute(select(PersonRow.id, PersonRow.name).where(PersonRow.id.in_(reviewers))).tuples().all()
-    )
+    known = session.execute(select(PersonRow.id, PersonRow.name).where(PersonRow.id.in_(reviewers)))
+    names = {row.id: row.name for row in known}
     found = {
         rating.id: Item(
             id=rating.id,

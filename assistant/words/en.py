@@ -83,7 +83,6 @@ ALREADY_THERE = "“{name}” is there already, as “{same}”."
 
 # Conversations
 CONVERSATION = "Conversation"
-CONVERSATIONS = "Conversations"
 NEW_CONVERSATION = "New conversation"
 SEARCH_CONVERSATIONS = "Search conversations"
 NO_CONVERSATIONS = "Your conversations will be kept here."

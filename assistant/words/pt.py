@@ -85,7 +85,6 @@ ALREADY_THERE = "“{name}” já está lá, como “{same}”."
 
 # Conversations
 CONVERSATION = "Conversa"
-CONVERSATIONS = "Conversas"
 NEW_CONVERSATION = "Nova conversa"
 SEARCH_CONVERSATIONS = "Procurar nas conversas"
 NO_CONVERSATIONS = "Suas conversas ficarão guardadas aqui."

@@ -1,8 +1,8 @@
 """The program as the tests of the page run it, in a process of its own: all parts are real but the language model.
 
 Prints its address, token, routes and events as one line of JSON. Then, for each line of its input: *go* lets the model
-go on where it waits, *hold* makes it wait again, *load* lets it be loaded until *go*, *closed* prints *closed* once the model has
-stopped.
+go on where it waits, *hold* makes it wait again, *load* lets it be loaded until *go*, *closed* prints *closed* once the
+model has stopped.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ open    GET /healthz
 open    GET /login
 open    GET /robots.txt
 open    GET /favicon.ico
-open    MOUNT /style/
+file    MOUNT /style/
 open    POST /api/session
 open    DELETE /api/session
 open    PUT /api/language
@@ -88,6 +88,8 @@ admin   POST /api/people/{person_id}/reset
 admin   GET /api/audit
 admin   POST /api/review
 admin   GET /api/export
+admin   GET /api/golden
+admin   POST /api/golden
 admin   GET /people
 admin   GET /audit
 admin   GET /review
@@ -181,6 +183,7 @@ EVENTS = frozenset(
 """All are for who has signed in, and work on what is that person's own."""
 
 BODIES = {
+    "POST /api/invitations/{token}": {"password": PASSWORD},
     "PATCH /api/conversations/{conversation_id}": {"title": "Mine"},
     "PUT /api/exchanges/{exchange_id}/rating": {"value": 1},
     "PATCH /api/people/{person_id}": {"role": "user"},
