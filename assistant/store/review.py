@@ -20,7 +20,8 @@ from assistant.store.tables import ExchangeDocumentRow, ExchangeRow, PersonRow, 
 BASE = "base"
 """The filter value for answers that no adapter had a part in."""
 
-_GROUPS = 200
+_GROUPS = 20
+_OF_EACH_VALUE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +115,26 @@ def same_question(session: Session, *, contradicting: bool) -> list[list[Item]]:
         .group_by(RatingRow.question_hash)
         .having(and_(*having))
         .limit(_GROUPS)
+    ).all()
+    place = func.row_number().over(
+        partition_by=(RatingRow.question_hash, RatingRow.value), order_by=RatingRow.updated_at.desc()
     )
-    groups = []
-    for found in hashes:
-        one = select(RatingRow.id).where(RatingRow.question_hash == found, visible())
-        group = _items(session, session.scalars(one.order_by(RatingRow.updated_at.desc()).limit(6)).all())
-        values = {item.exchange.rating.feedback.value for item in group if item.exchange.rating}
-        if len(group) > 1 and (len(values) > 1 or not contradicting):
-            groups.append(group)
-        if len(groups) == 20:
-            break
-    return groups
+    ranked = (
+        select(RatingRow.id, RatingRow.question_hash, place.label("place"))
+        .where(RatingRow.question_hash.in_(hashes), visible())
+        .subquery()
+    )
+    latest = select(ranked.c.id, ranked.c.question_hash).where(ranked.c.place <= _OF_EACH_VALUE)
+    rows = session.execute(latest.order_by(ranked.c.question_hash, ranked.c.id)).all()
+    items = _items(session, [row.id for row in rows])
+    groups: dict[str, list[Item]] = {}
+    for row, item in zip(rows, items, strict=True):
+        groups.setdefault(row.question_hash, []).append(item)
+    return [group for group in groups.values() if len(group) > 1 and (len(_values(group)) > 1 or not contradicting)]
+
+
+def _values(group: Sequence[Item]) -> set[int]:
+    return {item.exchange.rating.feedback.value for item in group if item.exchange.rating is not None}
 
 
 def adapters(session: Session) -> list[str]:

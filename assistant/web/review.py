@@ -61,6 +61,7 @@ def show_charts(request: Request, services: Parts, days: Annotated[int, Query(ge
             request,
             "charts",
             days=days,
+            latest=charts.LATEST,
             by_day=charts.by_day(session, since),
             by_adapter=charts.by_adapter(session, since),
             by_document=charts.by_document(session, since),

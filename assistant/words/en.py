@@ -226,6 +226,7 @@ REVIEWED = "{state} by {person}, {when}"
 # Charts
 PERIOD = "Period"
 DAYS = {1: "the last day", 2: "the last {} days"}
+LATEST_RATINGS = "The shares below are of the latest ratings, at most {}."
 BY_DAY = "Ratings a day"
 BY_ADAPTER = "Thumbs up by adapter"
 BY_DOCUMENT = "Thumbs up by document"

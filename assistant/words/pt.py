@@ -228,6 +228,7 @@ REVIEWED = "{state} por {person}, {when}"
 # Charts
 PERIOD = "Período"
 DAYS = {1: "o último dia", 2: "os últimos {} dias"}
+LATEST_RATINGS = "As proporções abaixo são das últimas avaliações, no máximo {}."
 BY_DAY = "Avaliações por dia"
 BY_ADAPTER = "Positivas por adaptador"
 BY_DOCUMENT = "Positivas por documento"

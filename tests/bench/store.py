@@ -109,7 +109,7 @@ def fill(path: Path, size: int) -> None:
     weights = [1 / (rank + 10) for rank in range(len(words))]
     contexts = [_context(draw, words, weights) for _ in range(2_000)]
     database = sqlite3.connect(path, isolation_level=None)
-    database.executescript("PRAGMA synchronous=OFF; PRAGMA journal_mode=MEMORY; BEGIN")
+    database.executescript("PRAGMA synchronous=OFF; BEGIN")
     database.executemany(
         "INSERT INTO people (id, name, role, disabled, shares_private, created_at) VALUES (?, ?, 'user', 0, ?, ?)",
         [(n, f"person{n}", n % 5 == 0, _NOW - timedelta(days=400)) for n in range(2, _PEOPLE + 2)],
