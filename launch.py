@@ -43,8 +43,9 @@ def main() -> int:
         configuration = settings.load(**cli.overrides(arguments))
         if arguments.command == "serve":
             return serve(configuration)
+        address = _address(configuration)
         with client(configuration) as http:
-            return cli.run(arguments, http)
+            return cli.run(arguments, http, address=address)
     except FielError as error:
         print(f"fiel: {error}", file=sys.stderr)
         return 1
@@ -88,6 +89,12 @@ def client(configuration: Settings) -> Iterator[httpx.Client]:
                 thread.join()
 
 
+def _address(configuration: Settings) -> str:
+    """Where people reach the program, now or once it runs."""
+    running = state.running_server(configuration.state)
+    return running.address if running else f"http://{configuration.host}:{configuration.port}"
+
+
 def _http(server: state.Server | None) -> httpx.Client:
     assert server is not None  # announced by whoever calls
     headers = {"Authorization": f"Bearer {server.token}"}
@@ -103,11 +110,17 @@ def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> 
     from assistant.engines.starting import StartingEngine
 
     host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (not what is listened on)
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     announcement = state.Server(address=address, pid=os.getpid(), token=state.new_token())
     with ExitStack() as stack:
         engine = StartingEngine(lambda: _local_engine(configuration, aloud=page))
         services = build(configuration, engine, stack)
+        if page and not (configuration.on_loopback or services.accounts.needs_login()):
+            raise FielError(
+                f"Nobody could sign in, so listening on {configuration.host} would let everybody in. Make the first "
+                "account with 'launch.py users add --admin NAME', then start again."
+            )
         app = api.create(services, local_token=announcement.token)
         if page:
             from assistant.ui.app import mount
@@ -121,8 +134,11 @@ def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> 
 
 def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services:
     """The running parts; ``stack`` takes what stops them again. The caller owns the state folder."""
+    from assistant.accounts import Accounts
     from assistant.chat import Chat
     from assistant.documents.ingest import Library
+    from assistant.feedback import Ratings
+    from assistant.forgetting import Forgetting
     from assistant.retrieval.embeddings import Embedder
     from assistant.retrieval.search import Search
     from assistant.retrieval.vectors import Vectors
@@ -142,11 +158,17 @@ def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services
     stack.callback(lambda: asyncio.run(engine.close()))
     search = Search(database=database, vectors=vectors, embedder=embedder, settings=configuration.retrieval)
     library = Library(database=database, vectors=vectors, embedder=embedder, folder=folder, limits=configuration.limits)
+    people = Accounts(database)
+    forgetting = Forgetting(database=database, library=library, accounts=people)
+    stack.callback(forgetting.close)
     library.start()
-    stack.callback(library.close)
+    stack.callback(library.close)  # first: what cleans up after deletions waits for it
     return Services(
         settings=configuration,
         database=database,
+        accounts=people,
+        ratings=Ratings(database, configuration.review),
+        forgetting=forgetting,
         library=library,
         search=search,
         engine=engine,

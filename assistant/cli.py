@@ -23,7 +23,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
 
     serve = commands.add_parser("serve", help="start the page and the API (what happens without a command)")
-    serve.add_argument("--host", help="loopback address to listen on (default: 127.0.0.1)")
+    serve.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     serve.add_argument("--port", type=int, help="port to listen on (default: 7860, or a free one if that is taken)")
 
     ingest = commands.add_parser("ingest", help="add files or folders; again: only what is new, changed or gone")
@@ -37,6 +37,16 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     commands.add_parser("documents", help="list the documents and how far each one is")
     commands.add_parser("status", help="say what runs, where, and how much it holds")
     commands.add_parser("triples", help="print every logged (context, question, answer) as JSON Lines")
+
+    users = commands.add_parser("users", help="make, list and reset the accounts of people").add_subparsers(
+        dest="users", required=True, metavar="ACTION"
+    )
+    users.add_parser("list", help="list everybody who has an account")
+    add = users.add_parser("add", help="add a person; prints a link under which they choose a password, once")
+    add.add_argument("name")
+    add.add_argument("--admin", action="store_true", help="make the person an administrator")
+    reset = users.add_parser("reset", help="end a person's password and sessions; prints a link to choose a new one")
+    reset.add_argument("name")
     parsed = parser.parse_args(arguments)
     parsed.command = parsed.command or "serve"
     return parsed
@@ -48,9 +58,14 @@ def overrides(arguments: argparse.Namespace) -> dict[str, object]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def run(arguments: argparse.Namespace, http: httpx.Client) -> int:
-    """Runs a command other than ``serve`` and returns the exit code. Raises FielError with the server's words."""
+def run(arguments: argparse.Namespace, http: httpx.Client, *, address: str) -> int:
+    """Runs a command other than ``serve`` and returns the exit code; ``address`` is where people reach the program.
+
+    Raises FielError with the server's words.
+    """
     try:
+        if arguments.command == "users":
+            return _users(arguments, http, address)
         if arguments.command == "ingest":
             return _ingest(arguments.paths, http)
         if arguments.command == "ask":
@@ -149,4 +164,23 @@ def _triples(http: httpx.Client) -> int:
             raise FielError(_problem(response))
         for line in response.iter_lines():
             sys.stdout.write(line + "\n")
+    return 0
+
+
+def _users(arguments: argparse.Namespace, http: httpx.Client, address: str) -> int:
+    people = _checked(http.get("/api/people"))["people"]
+    if arguments.users == "list":
+        for person in people:
+            state = "disabled" if person["disabled"] else "invited" if person["invited"] else "active"
+            print(f"{person['id']:>6}  {person['role']:<5}  {state:<8}  {person['name']}")
+        return 0
+    if arguments.users == "add":
+        role = "admin" if arguments.admin else "user"
+        made = _checked(http.post("/api/people", json={"name": arguments.name, "role": role}))
+    else:
+        found = next((person["id"] for person in people if person["name"] == arguments.name), None)
+        if found is None:
+            raise FielError("There is no such person.")
+        made = _checked(http.post(f"/api/people/{found}/reset"))
+    print(f"Within three days, {arguments.name} can choose a password under this link, once:\n{address}{made['link']}")
     return 0

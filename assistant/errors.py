@@ -5,6 +5,7 @@ FielError
 ├── BusyError             another process owns the state folder, or the program is at its limit for now
 ├── NotFoundError         no such thing, or not yours: the two are never told apart
 ├── NotAllowedError       known, but not permitted to you
+├── TooOftenError         permitted, but not that often
 ├── InputError            what was sent cannot be used as it is
 ├── DocumentError         a file cannot be read; the text says why and what to do
 └── EngineError           the language model failed
@@ -30,6 +31,10 @@ class NotFoundError(FielError):
 
 
 class NotAllowedError(FielError):
+    pass
+
+
+class TooOftenError(FielError):
     pass
 
 

@@ -28,6 +28,40 @@ class Person:
         return f"person-{self.id}"
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person as an admin sees them. ``invited``: there is no password yet. ``sessions`` counts the live ones."""
+
+    id: int
+    name: str
+    role: Role
+    invited: bool
+    disabled: bool
+    shares_private: bool
+    sessions: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """What is known of a key once it was shown."""
+
+    id: int
+    name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A line of the audit log. ``person`` is empty for nobody, or somebody who is gone."""
+
+    id: int
+    at: datetime
+    person: str
+    action: str
+    subject: str
+
+
 class DocumentStatus(StrEnum):
     QUEUED = "queued"
     INDEXING = "indexing"
@@ -209,14 +243,60 @@ class Exchange:
     timings: Timings
     created_at: datetime
     rating: Rating | None = None
+    support: float | None = None
+    """The share of the answer that its cited passages support, in [0, 1]; None until a judge has looked."""
+
+
+class Reason(StrEnum):
+    """Why an answer was rated as it was."""
+
+    NOT_IN_DOCUMENTS = "not_in_documents"
+    WRONG = "wrong"
+    INCOMPLETE = "incomplete"
+    WRONG_PASSAGE = "wrong_passage"
+    NOT_ASKED = "not_asked"
+    TONE = "tone"
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What a person says of an answer. ``wrong_passages`` are numbers from 1; ``correction`` is the right answer."""
+
+    value: Literal[-1, 1]
+    reasons: tuple[Reason, ...] = ()
+    comment: str = ""
+    correction: str = ""
+    wrong_passages: tuple[int, ...] = ()
+
+
+class Review(StrEnum):
+    """What was decided about a rating."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
 
 
 @dataclass(frozen=True, slots=True)
 class Rating:
+    """A person's rating of an exchange. ``held``: by somebody new or unusually active, so an admin has to look at it.
+
+    ``accepted_answer`` is the answer as a reviewer edited it, empty if nobody did.
+    """
+
     exchange_id: str
     person_id: int
-    value: Literal[-1, 1]
+    feedback: Feedback
+    review: Review
+    held: bool
+    accepted_answer: str
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RatingChange:
+    at: datetime
+    feedback: Feedback | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from assistant.accounts import Accounts
 from assistant.chat import Chat
 from assistant.documents.ingest import Library
 from assistant.engines.base import Engine
+from assistant.feedback import Ratings
+from assistant.forgetting import Forgetting
 from assistant.records import Person
 from assistant.retrieval.search import Search
 from assistant.settings import Settings
@@ -17,9 +20,12 @@ from assistant.store.database import Database
 class Services:
     settings: Settings
     database: Database
+    accounts: Accounts
+    ratings: Ratings
+    forgetting: Forgetting
     library: Library
     search: Search
     engine: Engine
     chat: Chat
     local_admin: Person
-    """Who everybody is, while the program listens on loopback and asks for no login."""
+    """Who everybody is while there are no accounts, and the command line always."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from assistant.errors import SettingsError
@@ -55,6 +55,19 @@ class Limits(_Group):
     """Longest question."""
 
 
+class Review(_Group):
+    mode: Literal["required", "sampled", "automatic"] = "required"
+    """Which ratings an admin has to accept before anything learns from them: all, a share, or none."""
+    share: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """The share that is reviewed when ``mode`` is sampled."""
+    new_days: Annotated[int, Field(ge=0)] = 3
+    """Ratings by people whose account is younger than this are reviewed whatever the mode."""
+    ratings_a_day: Annotated[int, Field(ge=1)] = 50
+    """And so are those of people who have rated as often as this within a day."""
+    ratings_a_minute: Annotated[int, Field(ge=1)] = 30
+    """More ratings than this within a minute are refused."""
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="FIEL_",
@@ -65,7 +78,7 @@ class Settings(BaseSettings):
     )
 
     host: str = "127.0.0.1"
-    """Address to listen on. Only loopback, while the program asks nobody for a login."""
+    """Address to listen on. Beyond loopback only once there is an account (``launch.py users add --admin NAME``)."""
     port: Annotated[int, Field(ge=0, le=65535)] = 7860
     """Port of the page and the API; 0 takes a free one. If the default is taken, a free one is used and printed."""
     state: Path = ROOT / "data" / "state"
@@ -79,13 +92,12 @@ class Settings(BaseSettings):
     retrieval: Retrieval = Retrieval()
     generation: Generation = Generation()
     limits: Limits = Limits()
+    review: Review = Review()
 
-    @field_validator("host")
-    @classmethod
-    def _loopback(cls, host: str) -> str:
-        if host != "localhost" and not _is_loopback(host):
-            raise ValueError("only loopback (127.0.0.1, ::1, localhost) is allowed, because no login is asked for")
-        return host
+    @property
+    def on_loopback(self) -> bool:
+        """Whether only this machine can reach the program."""
+        return self.host == "localhost" or _is_loopback(self.host)
 
     @classmethod
     def settings_customise_sources(

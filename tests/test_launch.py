@@ -125,3 +125,26 @@ def test_without_its_model_the_program_runs_and_says_what_is_missing(tmp_path: P
     assert asked.returncode == 1
     assert "The language model no/such-model cannot be loaded" in asked.stderr
     assert "Traceback" not in asked.stderr
+
+
+def test_beyond_loopback_it_starts_only_once_somebody_can_sign_in(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    refused = fiel(state, "serve", "--host", "0.0.0.0", "--port", "0")
+    assert refused.returncode == 1
+    assert "users add --admin" in refused.stderr
+
+    added = fiel(state, "users", "add", "--admin", "ada")
+    assert added.returncode == 0
+    assert "http://127.0.0.1:7860/invitations/" in added.stdout
+    assert fiel(state, "users", "add", "Ada").returncode == 1
+    assert fiel(state, "users", "list").stdout.split() == ["2", "admin", "invited", "ada"]
+    assert "/invitations/" in fiel(state, "users", "reset", "ada").stdout
+
+    command = [*LAUNCH, "--state", str(state), "serve", "--host", "0.0.0.0", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        try:
+            ready = next(line for line in process.stdout if line.startswith("Fiel is ready: "))
+            assert httpx.get(ready.removeprefix("Fiel is ready: ").strip() + "/api/account").status_code == 401
+        finally:
+            process.kill()

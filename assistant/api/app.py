@@ -6,19 +6,33 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 import assistant
-from assistant.api import conversations, documents, errors, exchanges, openai, system, viewer
+from assistant.api import (
+    account,
+    conversations,
+    documents,
+    errors,
+    exchanges,
+    golden,
+    openai,
+    people,
+    review,
+    system,
+    viewer,
+)
+from assistant.api.door import Door
 from assistant.api.guard import Guard
 from assistant.services import Services
+from assistant.state import new_token
 
 _BODY = 4 * 1024**2  # bytes; far more than any conversation needs
 _FILES_AT_ONCE = 10  # of the largest size, in one upload
 
 
 def create(services: Services, *, local_token: str | None = None) -> FastAPI:
-    """The application: the API, its documentation at ``/docs`` and the guard that also covers what is mounted later.
+    """The application: the API, its documentation at ``/docs``, and the door and guard that cover later mounts too.
 
-    ``local_token`` lets its bearer name files of this machine to ``POST /api/ingest``; without one, nobody can. The
-    caller starts and closes the services.
+    ``local_token`` makes its bearer the local admin, who may name files of this machine to ``POST /api/ingest``;
+    without one, nobody can. The caller starts and closes the services.
     """
     app: FastAPI = FastAPIOffline(
         title="Fiel",
@@ -28,8 +42,12 @@ def create(services: Services, *, local_token: str | None = None) -> FastAPI:
     app.state.services = services
     app.state.local_token = local_token
     errors.install(app)
-    app.add_middleware(Guard)
-    for module in (openai, conversations, exchanges, viewer, system):
+    # The last one added is the first to see a request.
+    app.add_middleware(
+        Door, accounts=services.accounts, local_admin=services.local_admin, local_token=local_token or new_token()
+    )
+    app.add_middleware(Guard, accounts=services.accounts)
+    for module in (openai, account, people, review, golden, conversations, exchanges, viewer, system):
         app.include_router(module.router, max_body_size=_BODY)
     upload = _FILES_AT_ONCE * services.settings.limits.file_mb * 1024**2
     app.include_router(documents.router, max_body_size=upload, form_limits={"max_files": 100, "max_fields": 10})

@@ -53,8 +53,7 @@ def rename_conversation(conversation_id: Text, body: TitleBody, services: Parts,
 @router.delete("/{conversation_id}", status_code=204)
 def delete_conversation(conversation_id: Text, services: Parts, person: Me) -> Response:
     """Deletes a conversation with its exchanges and their ratings."""
-    with services.database.write() as session:
-        exchanges.delete_conversation(session, conversation_id, person_id=person.id)
+    services.forgetting.conversation(conversation_id, person=person)
     return Response(status_code=204)
 
 

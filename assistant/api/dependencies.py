@@ -7,7 +7,9 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from assistant.records import Person
+from assistant.api import door
+from assistant.errors import NotAllowedError
+from assistant.records import Person, Role
 from assistant.services import Services
 
 
@@ -19,12 +21,21 @@ def _services(request: Request) -> Services:
 Parts = Annotated[Services, Depends(_services)]
 
 
-def current_person(services: Parts) -> Person:
-    """Who is asking. The one place that decides it: every route asks for what is this person's."""
-    return services.local_admin
+def current_person(request: Request) -> Person:
+    """Who is asking, as the door has found out: every route asks for what is this person's."""
+    person = door.person_of(request.scope)
+    if person is None:
+        raise NotAllowedError("Please sign in.")
+    return person
 
 
 Me = Annotated[Person, Depends(current_person)]
+
+
+def current_admin(person: Me) -> None:
+    """What a router of admins' routes depends on as a whole."""
+    if person.role is not Role.ADMIN:
+        raise NotAllowedError("This is for administrators.")
 
 
 def _storable(text: str) -> str:

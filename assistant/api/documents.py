@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +28,7 @@ def add_documents(files: Annotated[list[UploadFile], File()], services: Parts, p
 
     ``files`` of the answer has one entry for each file, in order: ``name``, and either ``document`` or ``error``. The
     status is 202, or the error's when no file could be taken. A file that is already there is not added again: its
-    entry holds the document that there is.
+    entry holds the document that there is, and ``added`` is false.
     """
     results = [_add(file, services, person) for file in files]
     refused = [status for status, _ in results if status != 202]
@@ -51,8 +52,8 @@ def get_document(document_id: DocumentPath, services: Parts, person: Me) -> dict
 
 @router.delete("/{document_id}", status_code=204)
 def delete_document(document_id: DocumentPath, services: Parts, person: Me) -> Response:
-    """Deletes the document with its sentences, vectors, words and file."""
-    services.library.remove(document_id, person=person)
+    """Deletes the document with its sentences, vectors, words and file, and what anybody's answers told of it."""
+    services.forgetting.document(document_id, person=person)
     return Response(status_code=204)
 
 
@@ -91,13 +92,14 @@ def as_json(document: Document) -> dict[str, Any]:
 
 
 def _add(file: UploadFile, services: Services, person: Person) -> tuple[int, dict[str, Any]]:
-    name = file.filename or ""
+    name, began = file.filename or "", datetime.now(UTC)
     try:
         document = services.library.add(name, file.file, scope=upload_scope(person), person=person)
     except FielError as error:
         status, kind = errors.describe(error)
-        return status, {"name": name, "document": None} | errors.body(str(error), kind)
-    return 202, {"name": name, "document": as_json(document), "error": None}
+        return status, {"name": name, "document": None, "added": False} | errors.body(str(error), kind)
+    added = document.created_at >= began
+    return 202, {"name": name, "document": as_json(document), "added": added, "error": None}
 
 
 def _is_pdf(path: Path) -> bool:

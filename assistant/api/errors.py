@@ -20,6 +20,7 @@ from assistant.errors import (
     InputError,
     NotAllowedError,
     NotFoundError,
+    TooOftenError,
 )
 
 _log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ _log = logging.getLogger(__name__)
 _ANSWERS: tuple[tuple[type[FielError], int, str], ...] = (
     (NotFoundError, 404, "not_found"),
     (NotAllowedError, 403, "not_allowed"),
+    (TooOftenError, 429, "too_many_requests"),
     (InputError, 422, "invalid_request_error"),
     (DocumentError, 422, "invalid_request_error"),
     (ContextError, 422, "invalid_request_error"),

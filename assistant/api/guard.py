@@ -1,18 +1,21 @@
-"""Keeps web pages from elsewhere out of a program that listens on loopback and asks nobody for a login.
+"""Keeps web pages from elsewhere out, whether the program asks for a login or listens on loopback and asks nobody.
 
 A browser lets any page send requests to 127.0.0.1. Two things tell such a request: its ``Origin`` and
 ``Sec-Fetch-Site`` headers, which a page cannot forge, and its ``Host``, which names the attacker's domain when that
-domain is made to resolve to 127.0.0.1 (DNS rebinding).
+domain is made to resolve to 127.0.0.1 (DNS rebinding). With a login the latter is harmless, since the browser sends
+the cookie to the host that set it alone; and the host may be any name that a reverse proxy is known by.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from assistant.accounts import Accounts
 from assistant.api.errors import problem
 
 _HEADERS = {
@@ -28,12 +31,13 @@ _HEADERS = {
 class Guard:
     """ASGI middleware around the whole application, mounts and WebSockets included.
 
-    Refuses with 403 what another web page sent, or what was sent to a name other than this machine's loopback. Adds the
-    security headers to every answer that does not set them itself.
+    Refuses with 403 what another web page sent and, while no login is asked for, what was sent to a name other than
+    this machine's loopback. Adds the security headers to every answer that does not set them itself.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, accounts: Accounts) -> None:
         self._app = app
+        self._accounts = accounts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -47,7 +51,7 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        reason = _refusal(scope)
+        reason = _refusal(scope, any_host=await asyncio.to_thread(self._accounts.needs_login))
         if reason is None:
             await self._app(scope, receive, send_guarded)
         elif scope["type"] == "websocket":
@@ -56,11 +60,11 @@ class Guard:
             await problem(403, reason, kind="not_allowed")(scope, receive, send_guarded)
 
 
-def _refusal(scope: Scope) -> str | None:
+def _refusal(scope: Scope, *, any_host: bool) -> str | None:
     """Why the request is not let in, or None."""
     headers = Headers(scope=scope)
     hosts = headers.getlist("host")
-    if len(hosts) != 1 or not _is_loopback(hosts[0]):
+    if len(hosts) != 1 or not (any_host or _is_loopback(hosts[0])):
         return "This program answers only to 127.0.0.1, [::1] and localhost."
     scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
     own = f"{scheme}://{hosts[0]}".lower()

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 from sqlalchemy import text
@@ -20,7 +20,7 @@ from sqlalchemy import text
 import assistant
 from assistant import prompts
 from assistant.api import errors
-from assistant.api.dependencies import Body, Me, Parts, Text
+from assistant.api.dependencies import Body, Me, Parts, Text, current_admin
 from assistant.documents.ingest import Summary, upload_scope
 from assistant.errors import FielError, InputError, NotAllowedError
 from assistant.records import DocumentStatus, Person
@@ -43,7 +43,7 @@ def health(services: Parts) -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/api/status")
+@router.get("/api/status", dependencies=[Depends(current_admin)])
 def status(services: Parts, person: Me) -> dict[str, Any]:
     """What runs, and how much it holds."""
     documents = services.library.documents(person)

@@ -9,12 +9,20 @@ from typing import Any
 
 import alembic.command
 import alembic.config
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
 from assistant.errors import BusyError, FielError
 
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=NORMAL",
+    "foreign_keys=ON",
+    "busy_timeout=15000",
+    "secure_delete=ON",  # what is deleted is overwritten
+)
+_MERGED_PAGES = -200  # negative: into one segment in the end
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -39,6 +47,23 @@ class Database:
         """
         with Session(self._writing) as session, _translated(), session.begin():
             yield session
+
+    def scrub(self) -> None:
+        """Takes what was deleted out of the bytes on disk: full-text indexes keep words until they are merged, and the
+        write-ahead log keeps old pages until it is emptied. Works in small steps, so that others can write meanwhile.
+        """
+        if self.engine.dialect.name != "sqlite":
+            return
+        for table in ("paragraph_words", "rating_words"):
+            merge = text(f"INSERT INTO {table}({table}, rank) VALUES('merge', {_MERGED_PAGES})")
+            changed = 2
+            while changed >= 2:  # fewer: there was nothing to do
+                with self.write() as session:
+                    before = session.scalar(text("SELECT total_changes()"))
+                    session.execute(merge)
+                    changed = (session.scalar(text("SELECT total_changes()")) or 0) - (before or 0)
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def close(self) -> None:
         self.engine.dispose()
@@ -69,7 +94,13 @@ def _prepare_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: object) -> None:
         connection.isolation_level = None  # the driver's own BEGIN comes too late for a consistent read
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=15000"):
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=NORMAL",
+            "foreign_keys=ON",
+            "busy_timeout=15000",
+            "secure_delete=ON",
+        ):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")

@@ -1,4 +1,4 @@
-"""Rows of conversations, exchanges and ratings: the log that everything is learnt from.
+"""Rows of conversations and exchanges: the log that everything is learnt from.
 
 Every query takes the person who asks: what belongs to somebody else is *not found*.
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import uuid4
 
 from pydantic import TypeAdapter
-from sqlalchemy import Row, Select, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from assistant.errors import NotFoundError
@@ -20,13 +20,16 @@ from assistant.records import (
     Conversation,
     Exchange,
     ExchangeStatus,
+    Feedback,
     Hit,
     Passage,
     Rating,
+    Reason,
+    Review,
     Timings,
     Turn,
 )
-from assistant.store.tables import ConversationRow, ExchangeRow, RatingRow
+from assistant.store.tables import ConversationRow, ExchangeDocumentRow, ExchangeRow, PersonRow, RatingRow
 
 _citations = TypeAdapter(tuple[Citation, ...])
 _hits = TypeAdapter(tuple[Hit, ...])
@@ -84,6 +87,9 @@ def add(session: Session, exchange: Exchange) -> None:
     """Logs an exchange, usually while it is still streaming, and moves its conversation to the top."""
     _own_conversation(session, exchange.conversation_id, exchange.person_id).updated_at = exchange.created_at
     session.add(ExchangeRow(id=exchange.id, created_at=exchange.created_at, **_values(exchange)))
+    session.flush()
+    shown = {passage.document_id for passage in exchange.passages}
+    session.add_all(ExchangeDocumentRow(exchange_id=exchange.id, document_id=document_id) for document_id in shown)
 
 
 def finish(session: Session, exchange: Exchange) -> None:
@@ -106,7 +112,7 @@ def get(session: Session, exchange_id: str, *, person_id: int) -> Exchange:
     row = session.execute(_with_rating().where(ExchangeRow.id == exchange_id)).one_or_none()
     if row is None or row[0].person_id != person_id:
         raise NotFoundError("There is no such exchange.")
-    return _exchange(row)
+    return exchange_of(row)
 
 
 def in_conversation(session: Session, conversation_id: str, *, person_id: int) -> list[Exchange]:
@@ -117,7 +123,7 @@ def in_conversation(session: Session, conversation_id: str, *, person_id: int) -
         .where(ExchangeRow.conversation_id == conversation_id, ExchangeRow.shown)
         .order_by(ExchangeRow.created_at)
     )
-    return [_exchange(row) for row in rows]
+    return [exchange_of(row) for row in rows]
 
 
 def hide_from(session: Session, exchange_id: str, *, person_id: int) -> None:
@@ -131,29 +137,19 @@ def hide_from(session: Session, exchange_id: str, *, person_id: int) -> None:
 
 
 def triples(session: Session, *, person_id: int | None = None) -> Iterator[Exchange]:
-    """Every logged exchange, oldest first, streamed; of one person only, if given."""
+    """Logged exchanges, oldest first, streamed: all of one person, or without one all that may be learnt from."""
     query = _with_rating().order_by(ExchangeRow.created_at, ExchangeRow.id)
-    if person_id is not None:
-        query = query.where(ExchangeRow.person_id == person_id)
-    return map(_exchange, session.execute(query.execution_options(yield_per=200)))
+    query = query.where(learnable() if person_id is None else ExchangeRow.person_id == person_id)
+    return map(exchange_of, session.execute(query.execution_options(yield_per=200)))
 
 
-def rate(session: Session, exchange_id: str, *, person_id: int, value: Literal[-1, 1]) -> Rating:
-    """Sets or changes the person's rating of their own exchange."""
-    get(session, exchange_id, person_id=person_id)
-    now = datetime.now(UTC)
-    row = session.scalar(_own_rating(exchange_id, person_id))
-    if row is None:
-        row = RatingRow(exchange_id=exchange_id, person_id=person_id, value=value, created_at=now, updated_at=now)
-        session.add(row)
-    row.value, row.updated_at = value, now
-    session.flush()
-    return _rating(row)
+def learnable() -> ColumnElement[bool]:
+    """Whether others than its owner may see an exchange and anything may learn from it: the one place that says so.
 
-
-def withdraw_rating(session: Session, exchange_id: str, *, person_id: int) -> None:
-    get(session, exchange_id, person_id=person_id)
-    session.execute(delete(RatingRow).where(RatingRow.exchange_id == exchange_id, RatingRow.person_id == person_id))
+    It is not private, or its owner allows it: an adapter serves everybody, and would tell what it was trained on.
+    """
+    consenting = select(PersonRow.id).where(PersonRow.shares_private)
+    return or_(~ExchangeRow.private, ExchangeRow.person_id.in_(consenting))
 
 
 def count(session: Session) -> int:
@@ -167,10 +163,6 @@ def _own_conversation(session: Session, conversation_id: str, person_id: int) ->
     return row
 
 
-def _own_rating(exchange_id: str, person_id: int) -> Select[RatingRow]:
-    return select(RatingRow).where(RatingRow.exchange_id == exchange_id, RatingRow.person_id == person_id)
-
-
 def _with_rating() -> Select[ExchangeRow, RatingRow]:
     own = and_(RatingRow.exchange_id == ExchangeRow.id, RatingRow.person_id == ExchangeRow.person_id)
     return select(ExchangeRow, RatingRow).outerjoin(RatingRow, own)
@@ -182,11 +174,20 @@ def _conversation(row: ConversationRow) -> Conversation:
     )
 
 
-def _rating(row: RatingRow) -> Rating:
+def rating_of(row: RatingRow) -> Rating:
     return Rating(
         exchange_id=row.exchange_id,
         person_id=row.person_id,
-        value=1 if row.value > 0 else -1,
+        feedback=Feedback(
+            value=1 if row.value > 0 else -1,
+            reasons=tuple(map(Reason, row.reasons)),
+            comment=row.comment,
+            correction=row.correction,
+            wrong_passages=tuple(row.wrong_passages),
+        ),
+        review=Review(row.review),
+        held=row.held,
+        accepted_answer=row.accepted_answer,
         updated_at=row.updated_at,
     )
 
@@ -223,7 +224,7 @@ def _dumped(adapter: TypeAdapter[Any], values: Sequence[Any]) -> list[Any]:
     return dumped
 
 
-def _exchange(row: Row[ExchangeRow, RatingRow]) -> Exchange:
+def exchange_of(row: Row[ExchangeRow, RatingRow | None] | tuple[ExchangeRow, RatingRow | None]) -> Exchange:
     logged, rating = row
     return Exchange(
         id=logged.id,
@@ -248,5 +249,6 @@ def _exchange(row: Row[ExchangeRow, RatingRow]) -> Exchange:
         completion_tokens=logged.completion_tokens,
         timings=Timings(retrieve=logged.retrieve_ms, first_token=logged.first_token_ms, total=logged.total_ms),
         created_at=logged.created_at,
-        rating=_rating(rating) if rating is not None else None,
+        rating=rating_of(rating) if rating is not None else None,
+        support=logged.support,
     )

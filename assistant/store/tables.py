@@ -42,7 +42,55 @@ class PersonRow(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(100), unique=True)
     role: Mapped[str] = mapped_column(String(10))
+    password_hash: Mapped[str | None]
+    """None: cannot sign in (yet): invited, reset, or the local admin."""
+    disabled: Mapped[bool] = mapped_column(default=False)
+    shares_private: Mapped[bool] = mapped_column(default=False)
+    """Whether exchanges that rest on this person's private documents may be reviewed and learnt from."""
     created_at: Mapped[datetime]
+
+
+class SessionRow(Base):
+    """A browser that is signed in. Of every token only the SHA-256 is kept: 256 random bits need no slow hash."""
+
+    __tablename__ = "sessions"
+
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
+class InvitationRow(Base):
+    """A link that lets a person set a password, once."""
+
+    __tablename__ = "invitations"
+
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"), index=True)
+    expires_at: Mapped[datetime]
+
+
+class ApiKeyRow(Base):
+    __tablename__ = "api_keys"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str] = mapped_column(String(80))
+    key_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime]
+
+
+class AuditRow(Base):
+    """Who did what, and when. It names things by their ids and never holds what people wrote."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[datetime] = mapped_column(index=True)
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("people.id", ondelete="SET NULL"), index=True)
+    action: Mapped[str] = mapped_column(String(40), index=True)
+    subject: Mapped[str] = mapped_column(String(100), default="")
 
 
 class DocumentRow(Base):
@@ -114,7 +162,11 @@ class ConversationRow(Base):
 
 class ExchangeRow(Base):
     __tablename__ = "exchanges"
-    __table_args__ = (Index(None, "conversation_id", "created_at"), Index(None, "person_id", "created_at"))
+    __table_args__ = (
+        Index(None, "conversation_id", "created_at"),
+        Index(None, "person_id", "created_at"),
+        Index(None, "refused", "created_at"),
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     conversation_id: Mapped[str] = mapped_column(ForeignKey("conversations.id", ondelete="CASCADE"))
@@ -141,16 +193,100 @@ class ExchangeRow(Base):
     retrieve_ms: Mapped[float] = mapped_column(Float, default=0.0)
     first_token_ms: Mapped[float | None] = mapped_column(Float)
     total_ms: Mapped[float] = mapped_column(Float, default=0.0)
+    support: Mapped[float | None] = mapped_column(Float)
+    """The share of the answer that its cited passages support, in [0, 1]; None until a judge has looked."""
     created_at: Mapped[datetime] = mapped_column(index=True)
 
 
+class ExchangeDocumentRow(Base):
+    """The documents that an exchange showed passages of."""
+
+    __tablename__ = "exchange_documents"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012
+
+    exchange_id: Mapped[str] = mapped_column(ForeignKey("exchanges.id", ondelete="CASCADE"), primary_key=True)
+    document_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, index=True)
+
+
 class RatingRow(Base):
+    """A rating as it is now. Its words, and those of its exchange, stand in ``rating_words`` under the same row id."""
+
     __tablename__ = "ratings"
-    __table_args__ = (UniqueConstraint("exchange_id", "person_id"),)
+    __table_args__ = (
+        UniqueConstraint("exchange_id", "person_id"),
+        Index(None, "review", "updated_at"),
+        Index(None, "value", "review", "updated_at"),
+        Index(None, "person_id", "updated_at"),
+        Index(None, "adapter", "updated_at"),
+        Index(None, "question_hash", "value"),
+        Index(None, "updated_at", "value", "adapter", "private", "person_id"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     exchange_id: Mapped[str] = mapped_column(ForeignKey("exchanges.id", ondelete="CASCADE"))
     person_id: Mapped[int] = mapped_column(ForeignKey("people.id"))
     value: Mapped[int]
+    reasons: Mapped[list[Any]] = mapped_column(default=list)
+    comment: Mapped[str] = mapped_column(default="")
+    correction: Mapped[str] = mapped_column(default="")
+    wrong_passages: Mapped[list[Any]] = mapped_column(default=list)
+    """The numbers, from 1, of the passages that do not belong there."""
+    adapter: Mapped[str | None] = mapped_column(String(80))
+    """The exchange's, repeated so that an index serves a filter by it; likewise ``private``."""
+    private: Mapped[bool] = mapped_column(default=False)
+    question_hash: Mapped[str] = mapped_column(String(16), default="")
+    """Equal for questions that differ in case, spaces and punctuation alone."""
+    review: Mapped[str] = mapped_column(String(10), default="pending")
+    held: Mapped[bool] = mapped_column(default=False)
+    """By somebody new or unusually active: only an admin accepts it."""
+    accepted_answer: Mapped[str] = mapped_column(default="")
+    """The answer as a reviewer edited it; empty: as it is."""
+    reviewed_by: Mapped[int | None]  # no foreign key: a review outlives its reviewer's account
+    reviewed_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+
+
+class RatingReasonRow(Base):
+    __tablename__ = "rating_reasons"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012
+
+    reason: Mapped[str] = mapped_column(String(20), primary_key=True)
+    rating_id: Mapped[int] = mapped_column(ForeignKey("ratings.id", ondelete="CASCADE"), primary_key=True, index=True)
+
+
+class RatingChangeRow(Base):
+    """What a rating was set to, each time; ``value`` is None where it was withdrawn."""
+
+    __tablename__ = "rating_changes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    exchange_id: Mapped[str] = mapped_column(ForeignKey("exchanges.id", ondelete="CASCADE"), index=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("people.id"))
+    value: Mapped[int | None]
+    reasons: Mapped[list[Any]] = mapped_column(default=list)
+    comment: Mapped[str] = mapped_column(default="")
+    correction: Mapped[str] = mapped_column(default="")
+    wrong_passages: Mapped[list[Any]] = mapped_column(default=list)
+    at: Mapped[datetime]
+
+
+class GoldenRow(Base):
+    """A question with the answer that it should get, for measuring."""
+
+    __tablename__ = "golden"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    question: Mapped[str] = mapped_column(unique=True)
+    answer: Mapped[str]
+    added_by: Mapped[int] = mapped_column(ForeignKey("people.id"))
+    created_at: Mapped[datetime]
+
+
+class ForgottenRow(Base):
+    """An exchange that was deleted or redacted: adapters that were trained on it are affected."""
+
+    __tablename__ = "forgotten"
+
+    exchange_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    at: Mapped[datetime]

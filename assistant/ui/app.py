@@ -1,37 +1,61 @@
-"""Puts the page onto the application that serves the API."""
+"""Puts the pages onto the application that serves the API."""
 
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 
 # Read when Gradio is imported: it reports to nobody.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import gradio as gr
 from fastapi import FastAPI
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from assistant import web, words
+from assistant.api.errors import problem
 from assistant.services import Services
-from assistant.ui import layout, words
+from assistant.ui import layout
 from assistant.ui.chat import ChatEvents
 from assistant.ui.conversations import ConversationEvents
 from assistant.ui.documents import DocumentEvents
+from assistant.ui.people import name_of
+from assistant.ui.words import building
 
-_KEPT_SECONDS = 3600  # uploads that a broken connection left behind are deleted after this
+_NEEDED = re.compile(
+    r"/|/(config|theme\.css|favicon\.ico|robots\.txt|manifest\.json)/?|/(assets|static|svelte)/.*"
+    r"|/gradio_api/(queue/(join|data)|heartbeat/[^/]*|startup-events|app_id|info)/?"
+)
+"""All that the page asks of Gradio. Its other routes (uploads, files, cancelling, proxies) serve anybody anything."""
 
 
 def mount(app: FastAPI, services: Services) -> FastAPI:
-    """Adds the page at ``/`` to the application, after all routes that it has already."""
-    # Uploads pass through the state folder, which only its owner can read, and not through the machine's /tmp.
+    """Adds the pages to the application, after all routes that it has already; the chat, at ``/``, comes last."""
+    # Nothing is uploaded through Gradio, but were it, then not through the machine's /tmp.
     os.environ["GRADIO_TEMP_DIR"] = str(services.settings.state / "uploads")
+    web.mount(app)
+    in_language: dict[str, ASGIApp] = {}
+    for language in words.LANGUAGES:
+        app = _mounted(app, services, language)
+        in_language[language] = app.router.routes.pop().app  # type: ignore[attr-defined]  # a Mount
+    app.mount("/", _Chat(in_language), name="chat")
+    return app
+
+
+def _mounted(app: FastAPI, services: Services, language: str) -> FastAPI:
+    with building(language):
+        blocks = _blocks(services)
     mounted: FastAPI = gr.mount_gradio_app(
         app,
-        _blocks(services),
+        blocks,
         path="/",
+        auth_dependency=name_of,
         favicon_path=str(layout.MARK),
         footer_links=[],
         run_history=False,
         show_error=False,
-        max_file_size=services.settings.limits.file_mb * 1024**2,
         ssr_mode=False,
         enable_monitoring=False,
         pwa=False,
@@ -44,10 +68,21 @@ def mount(app: FastAPI, services: Services) -> FastAPI:
     return mounted
 
 
+class _Chat:
+    """The chat page in the reader's language: one Gradio application for each, since labels are made with the page."""
+
+    def __init__(self, in_language: Mapping[str, ASGIApp]) -> None:
+        self._in_language = in_language
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not _NEEDED.fullmatch(scope["path"]):
+            await problem(404, "There is no such page.", kind="not_found")(scope, receive, send)
+            return
+        await self._in_language[words.chosen(Headers(scope=scope))](scope, receive, send)
+
+
 def _blocks(services: Services) -> gr.Blocks:
-    with gr.Blocks(
-        title=words.NAME, analytics_enabled=False, fill_width=True, delete_cache=(_KEPT_SECONDS, _KEPT_SECONDS)
-    ) as opened:
+    with gr.Blocks(title=words.LANGUAGES[words.DEFAULT].NAME, analytics_enabled=False, fill_width=True) as opened:
         blocks: gr.Blocks = opened
         page = layout.build()
         ChatEvents(page=page, services=services).wire()

@@ -17,8 +17,8 @@ from assistant.errors import FielError, NotFoundError
 from assistant.records import Exchange, Person
 from assistant.services import Services
 from assistant.store import exchanges
-from assistant.ui import answers, samples, views, words
-from assistant.ui.events import Updates, chosen_ids, number_of, reported, text_of, warn
+from assistant.ui import answers, feedback, samples, views, words
+from assistant.ui.events import Updates, chosen_ids, inform, number_of, reported, text_of, warn
 from assistant.ui.layout import Page
 from assistant.ui.people import current_person
 
@@ -68,6 +68,7 @@ class ChatEvents:
         page.transcript.edit(self.edit, page.chosen, edited, **quick)
         page.notice.cancel_edit(self.cancel_edit, page.chosen, edited, **quick)
         page.transcript.rate(self.rate, None, page.transcript, **quick)
+        page.transcript.detail(self.detail, None, page.transcript, **quick)
         page.transcript.cite(self.cite, None, page.source, **quick)
 
     async def ask(self, given: Given, request: gr.Request) -> AsyncGenerator[Updates, None]:
@@ -125,14 +126,26 @@ class ChatEvents:
         person = self._person()
         with reported():
             exchange_id, value = text_of(event, "exchange"), number_of(event, "value")
-            with self._services.database.write() as session:
-                exchange = exchanges.get(session, exchange_id, person_id=person.id)
-                if exchange.rating is not None and exchange.rating.value == value:
-                    exchanges.withdraw_rating(session, exchange_id, person_id=person.id)
-                else:
-                    exchanges.rate(session, exchange_id, person_id=person.id, value=1 if value > 0 else -1)
-                shown = exchanges.in_conversation(session, exchange.conversation_id, person_id=person.id)
-        return answers.transcript(shown)
+            self._services.ratings.thumb(person, exchange_id, value)
+            return self._conversation_of(exchange_id, person)
+
+    def detail(self, event: gr.EventData) -> str:
+        """Adds a reason or the mark of a wrong passage to a rating, takes it away, or sets what was written."""
+        person = self._person()
+        with reported():
+            exchange_id = text_of(event, "exchange")
+            rating = self._exchange(exchange_id).rating
+            if rating is None:
+                raise NotFoundError(words.CHANGE_FAILED)
+            self._services.ratings.rate(person, exchange_id, feedback.changed(rating.feedback, event))
+            if feedback.is_form(event):
+                inform(words.RATING_KEPT)
+            return self._conversation_of(exchange_id, person)
+
+    def _conversation_of(self, exchange_id: str, person: Person) -> str:
+        with self._services.database.read() as session:
+            conversation = exchanges.get(session, exchange_id, person_id=person.id).conversation_id
+            return answers.transcript(exchanges.in_conversation(session, conversation, person_id=person.id))
 
     def cite(self, event: gr.EventData) -> str:
         """Opens the window that a citation points to, as it was when the question was asked."""

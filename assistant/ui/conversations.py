@@ -93,8 +93,7 @@ class ConversationEvents:
         person = current_person(self._services)
         with reported():
             deleted = text_of(event, "conversation")
-            with self._services.database.write() as session:
-                exchanges.delete_conversation(session, deleted, person_id=person.id)
+            self._services.forgetting.conversation(deleted, person=person)
         if deleted != conversation:
             return {self._page.conversations: self.find(conversation, search)}
         return self.show("", search)

@@ -1,22 +1,37 @@
-"""The documents panel: upload, list with progress, choice, retry and deletion."""
+"""The documents panel: the list with progress, choice, retry, deletion, and what came of an upload."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from pydantic import BaseModel, TypeAdapter
 
-from assistant.documents.ingest import upload_scope
-from assistant.errors import FielError
 from assistant.services import Services
 from assistant.ui import lists, views, words
-from assistant.ui.events import Updates, chosen_ids, inform, number_of, reported, warn
+from assistant.ui.events import Updates, chosen_ids, inform, number_of, reported, text_of, warn
 from assistant.ui.layout import IDLE_SECONDS, WATCH_SECONDS, Page
 from assistant.ui.people import current_person
 
 _EVENTS_AT_ONCE = 16
-_UPLOADS_AT_ONCE = 4
+
+
+class _Document(BaseModel):
+    name: str
+
+
+class _Error(BaseModel):
+    message: str
+
+
+class _File(BaseModel):
+    name: str
+    added: bool = False
+    document: _Document | None = None
+    error: _Error | None = None
+
+
+_Told = TypeAdapter(list[_File])
 
 
 class DocumentEvents:
@@ -42,31 +57,17 @@ class DocumentEvents:
         page.documents.remove(self.remove, place, **quick)
         page.documents.read_again(self.read_again, place, **quick)
         page.notice.ask_all(self.ask_all, place, **quick)
-        page.upload.upload(
-            self.add,
-            [page.upload, *place],
-            [page.upload, *shown],
-            show_progress="hidden",
-            concurrency_limit=_UPLOADS_AT_ONCE,
-            api_visibility="private",
-        )
+        page.documents.uploaded(self.uploaded, place, **quick)
 
-    def add(self, files: list[str] | None, chosen: object, editing: str) -> Updates:
-        """Takes the uploaded files over, each on its own: one that cannot be added does not stop the others."""
-        person = current_person(self._services)
+    def uploaded(self, chosen: object, editing: str, event: gr.EventData) -> Updates:
+        """Tells what came of an upload, in the words of the API's answer; the files themselves went there."""
         with reported():
-            known = {document.id for document in self._services.library.documents(person)}
-            for path in map(Path, files or ()):
-                try:
-                    document = self._services.library.add(path.name, path, scope=upload_scope(person), person=person)
-                except FielError as error:
-                    warn(words.NOT_ADDED.format(name=path.name, reason=error))
-                else:
-                    if document.id in known:
-                        inform(words.ALREADY_THERE.format(name=path.name, same=document.name))
-                finally:
-                    path.unlink(missing_ok=True)  # Gradio's copy, which it would serve to anybody
-        return {self._page.upload: None} | self.look(chosen, editing)
+            for file in _Told.validate_json(text_of(event, "files")):
+                if file.error is not None:
+                    warn(words.NOT_ADDED.format(name=file.name, reason=file.error.message))
+                elif file.document is not None and not file.added:
+                    inform(words.ALREADY_THERE.format(name=file.name, same=file.document.name))
+        return self.look(chosen, editing)
 
     def look(self, chosen: object, editing: str) -> Updates:
         """The list as it is now, and a clock that runs fast only while something is being read or loaded."""
@@ -94,7 +95,7 @@ class DocumentEvents:
 
     def remove(self, chosen: object, editing: str, event: gr.EventData) -> Updates:
         with reported():
-            self._services.library.remove(number_of(event, "document"), person=current_person(self._services))
+            self._services.forgetting.document(number_of(event, "document"), person=current_person(self._services))
         return self.look(chosen, editing)
 
     def read_again(self, chosen: object, editing: str, event: gr.EventData) -> Updates:

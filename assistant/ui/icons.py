@@ -20,6 +20,7 @@ MARK = _icon(
 MENU = _icon('<rect x="3.5" y="4.5" width="17" height="15" rx="3"/><path d="M9.5 4.5v15"/>')
 DOCUMENTS = _icon('<path d="M14 3.5H7.5a2 2 0 0 0-2 2v13a2 2 0 0 0 2 2h9a2 2 0 0 0 2-2V8zM14 3.5V8h4.5"/>')
 THEME = _icon('<circle cx="12" cy="12" r="8.25"/><path d="M12 3.75a8.25 8.25 0 0 1 0 16.5z" fill="currentColor"/>')
+PERSON = _icon('<circle cx="12" cy="8.5" r="4"/><path d="M4.5 20a7.5 7.5 0 0 1 15 0"/>')
 CLOSE = _icon('<path d="M6 6l12 12M18 6L6 18"/>')
 UP = _icon(
     '<path d="M7 10.5v9M7 10.5l4-7a2.4 2.4 0 0 1 2.2 3l-.8 3.5h5.2a2 2 0 0 1 2 2.4l-1.2 5.5a2 2 0 0 1-2 1.6H4.5'

@@ -14,9 +14,9 @@ CSS = _FOLDER / "style.css"
 SCRIPT = _FOLDER / "page.js"
 MARK = _FOLDER / "mark.svg"
 
-CHAT_EVENTS = ("cite", "rate", "retry", "edit", "example")
+CHAT_EVENTS = ("cite", "rate", "detail", "retry", "edit", "example")
 NOTICE_EVENTS = ("cancel_edit", "ask_all")
-DOCUMENT_EVENTS = ("choose", "read_again", "remove")
+DOCUMENT_EVENTS = ("choose", "read_again", "remove", "uploaded")
 CONVERSATION_EVENTS = ("open", "rename", "delete")
 
 REMEMBER = "(id) => history.replaceState(null, '', id ? '?conversation=' + encodeURIComponent(id) : location.pathname)"
@@ -44,7 +44,6 @@ class Page:
     send: gr.Button
     stop: gr.Button
     source: gr.HTML
-    upload: gr.File
     documents: gr.HTML
     conversation: gr.Textbox
     editing: gr.Textbox
@@ -77,7 +76,7 @@ def build() -> Page:
             with gr.Column(elem_id="documents", min_width=0):
                 title = render.panel_title(words.DOCUMENTS, "documents")
                 gr.HTML(title, elem_id="documents-title", js_on_load=None, apply_default_css=False)
-                upload = gr.File(label=words.UPLOAD_LABEL, file_count="multiple", height=76, elem_id="upload")
+                gr.HTML(render.upload(), elem_id="upload", js_on_load=None, apply_default_css=False)
                 documents = _html("document-list", DOCUMENT_EVENTS)
     return Page(
         new=new,
@@ -90,7 +89,6 @@ def build() -> Page:
         send=send,
         stop=stop,
         source=source,
-        upload=upload,
         documents=documents,
         conversation=gr.Textbox(visible=False),
         editing=gr.Textbox(visible=False),
@@ -121,7 +119,7 @@ def _html(elem_id: str, events: tuple[str, ...]) -> gr.HTML:
         const send = (data) => names.includes(data.event) && trigger(data.event, data);
         element.addEventListener("fiel", (event) => send(event.detail));
         element.addEventListener("click", (event) => {{
-            const button = event.target.closest("[data-event]");
+            const button = event.target.closest("button[data-event]");
             if (button && !("confirm" in button.dataset) && !("prompt" in button.dataset)) send({{...button.dataset}});
         }});
     """

@@ -123,6 +123,15 @@
     }
   });
 
+  // A form with data-event sends that event with its fields.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!form.dataset.event) return;
+    event.preventDefault();
+    const detail = { ...form.dataset, ...Object.fromEntries(new FormData(form)) };
+    form.dispatchEvent(new CustomEvent("fiel", { detail, bubbles: true }));
+  });
+
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || find("#dialog").open) return;
     const menu = find("details.menu[open]");
@@ -132,6 +141,36 @@
     } else if (body.dataset.panel || (!roomy.matches && body.dataset.list)) close();
     else find("#notice [data-event=cancel_edit]")?.click();
   });
+
+  // Files go to the API; what it says of each is told by the list of documents.
+  const upload = async (input) => {
+    const form = new FormData();
+    for (const file of input.files) form.append("files", file);
+    if (!input.files.length) return;
+    const box = input.closest(".upload");
+    box.classList.add("busy");
+    let files = [];
+    try {
+      const answer = await (await fetch("/api/documents", { method: "POST", body: form })).json();
+      files = answer.files ?? [{ name: "", error: answer.error }];
+    } catch {
+      files = [...input.files].map(({ name }) => ({ name, error: { message: box.dataset.failed } }));
+    } finally {
+      box.classList.remove("busy");
+      input.value = "";
+    }
+    const detail = { event: "uploaded", files: JSON.stringify(files) };
+    find("#document-list").dispatchEvent(new CustomEvent("fiel", { detail }));
+  };
+  document.addEventListener("change", (event) => event.target.matches("#upload input") && upload(event.target));
+
+  // A session that has ended: the page asks for a new one.
+  const fetched = window.fetch;
+  window.fetch = async (...asked) => {
+    const response = await fetched(...asked);
+    if (response.status === 401) location.reload();
+    return response;
+  };
 
   // Files dropped anywhere go the way of those that are chosen.
   const hasFiles = (event) => event.dataTransfer?.types.includes("Files");

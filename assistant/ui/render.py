@@ -46,7 +46,7 @@ def header() -> Markup:
         '<button type="button" class="text-button" data-toggle="documents" aria-expanded="false" '
         'aria-controls="panel">{icon}<span>{documents}</span></button>'
         '<button type="button" class="icon-button" data-toggle="theme" title="{theme}" aria-label="{theme}">{moon}'
-        "</button>"
+        '</button><a class="icon-button" href="/account" title="{account}" aria-label="{account}">{person}</a>'
     ).format(
         conversations=words.SHOW_CONVERSATIONS,
         menu=icons.MENU,
@@ -56,6 +56,8 @@ def header() -> Markup:
         documents=words.SHOW_DOCUMENTS,
         theme=words.SWITCH_THEME,
         moon=icons.THEME,
+        account=words.ACCOUNT,
+        person=icons.PERSON,
     )
 
 
@@ -68,6 +70,13 @@ def dialog() -> Markup:
         '<button type="submit" value="ok" class="text-button primary">{}</button></menu></form></dialog>'
         '<div id="drop" aria-hidden="true"><p>{}</p></div><div id="shade" aria-hidden="true"></div>'
     ).format(words.CANCEL, words.CONFIRM, words.DROP_HERE)
+
+
+def upload() -> Markup:
+    """Where files are chosen; the script sends them to the API, since what goes through Gradio is anybody's to read."""
+    return Markup(
+        '<label class="upload" data-failed="{}"><input type="file" multiple>{}<span>{}</span></label>'
+    ).format(words.CHANGE_FAILED, icons.PLUS, words.UPLOAD_LABEL)
 
 
 def panel_title(title: str, closes: str) -> Markup:

@@ -32,10 +32,12 @@ def test_all_problems_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None
         assert name in str(caught.value)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com"])
-def test_it_listens_on_loopback_only(host: str) -> None:
-    with pytest.raises(SettingsError, match="loopback"):
-        settings.load(host=host)
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("10.1.2.3", False)],
+)
+def test_it_knows_who_can_reach_it(host: str, local: bool) -> None:
+    assert settings.load(host=host).on_loopback is local
 
 
 def test_a_broken_file_is_a_clear_error() -> None:

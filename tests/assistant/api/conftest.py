@@ -14,10 +14,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from assistant import api
+from assistant.accounts import Accounts
 from assistant.chat import Chat
 from assistant.documents.ingest import Library, upload_scope
 from assistant.engines.base import Delta, Sampling
 from assistant.errors import EngineError
+from assistant.feedback import Ratings
+from assistant.forgetting import Forgetting
 from assistant.records import Document, Message, Person, Usage
 from assistant.retrieval.search import Search
 from assistant.services import Services
@@ -87,17 +90,23 @@ def engine() -> Parrot:
 @pytest.fixture
 def services(
     *, database: Database, library: Library, search: Search, people: People, engine: Parrot, state: Path
-) -> Services:
+) -> Iterator[Services]:
+    accounts = Accounts(database)
     settings = Settings(state=state, limits=Limits(file_mb=1))
-    return Services(
+    forgetting = Forgetting(database=database, library=library, accounts=accounts)
+    yield Services(
         settings=settings,
         database=database,
+        accounts=accounts,
+        ratings=Ratings(database, settings.review),
+        forgetting=forgetting,
         library=library,
         search=search,
         engine=engine,
         chat=Chat(database=database, search=search, engine=engine, settings=settings),
         local_admin=people.admin,
     )
+    forgetting.close()
 
 
 @pytest.fixture

@@ -12,13 +12,15 @@ from assistant.records import (
     Citation,
     Exchange,
     ExchangeStatus,
+    Feedback,
     Hit,
     Passage,
     Person,
+    Review,
     Timings,
     Turn,
 )
-from assistant.store import exchanges
+from assistant.store import exchanges, ratings
 from assistant.store.database import Database
 from tests.conftest import People
 
@@ -104,8 +106,8 @@ def test_an_exchange_comes_back_as_it_was_logged(database: Database, me: Person,
     "use",
     [
         lambda s, e, p: exchanges.get(s, e.id, person_id=p),
-        lambda s, e, p: exchanges.rate(s, e.id, person_id=p, value=1),
-        lambda s, e, p: exchanges.withdraw_rating(s, e.id, person_id=p),
+        lambda s, e, p: ratings.rate(s, e.id, person_id=p, feedback=Feedback(1), review=Review.PENDING),
+        lambda s, e, p: ratings.withdraw(s, e.id, person_id=p),
         lambda s, e, p: exchanges.hide_from(s, e.id, person_id=p),
         lambda s, e, p: exchanges.in_conversation(s, e.conversation_id, person_id=p),
         lambda s, e, p: exchanges.get_conversation(s, e.conversation_id, person_id=p),
@@ -128,13 +130,13 @@ def test_what_is_somebody_elses_is_not_found(
 def test_a_rating_can_be_changed_and_withdrawn(database: Database, me: Person, logged: Exchange) -> None:
     for value in (1, -1):
         with database.write() as session:
-            exchanges.rate(session, logged.id, person_id=me.id, value=value)
+            ratings.rate(session, logged.id, person_id=me.id, feedback=Feedback(value), review=Review.PENDING)
         with database.read() as session:
             (triple,) = exchanges.triples(session)
             assert triple.rating is not None
-            assert triple.rating.value == value
+            assert triple.rating.feedback.value == value
     with database.write() as session:
-        exchanges.withdraw_rating(session, logged.id, person_id=me.id)
+        ratings.withdraw(session, logged.id, person_id=me.id)
         assert exchanges.get(session, logged.id, person_id=me.id).rating is None
 
 
@@ -170,7 +172,7 @@ def test_a_deleted_conversation_takes_its_exchanges_and_ratings_along(
     database: Database, me: Person, logged: Exchange
 ) -> None:
     with database.write() as session:
-        exchanges.rate(session, logged.id, person_id=me.id, value=1)
+        ratings.rate(session, logged.id, person_id=me.id, feedback=Feedback(1), review=Review.PENDING)
         exchanges.delete_conversation(session, logged.conversation_id, person_id=me.id)
     with database.write() as session:
         exchanges.finish(session, logged)  # an answer that was still streaming

@@ -1,8 +1,8 @@
 """The program as the tests of the page run it, in a process of its own: all parts are real but the language model.
 
-Prints its address and token as one line of JSON. Then, for each line of its input: *go* lets the model go on where it
-waits, *hold* makes it wait again, *load* lets it be loaded until *go*, *closed* prints *closed* once the model has
-stopped.
+Prints its address, token, routes and events as one line of JSON. Then, for each line of its input: *go* lets the model
+go on where it waits, *hold* makes it wait again, *load* lets it be loaded until *go*, *closed* prints *closed* once the
+model has stopped.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ import re
 import socket
 import sys
 import threading
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
+from starlette.routing import Mount
 
 from assistant import api
 from assistant.engines.base import Delta, Sampling
@@ -105,8 +108,30 @@ def serve(state: Path) -> None:
         listener = socket.create_server(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=5))
         threading.Thread(target=_listen, args=(engine, server)).start()
-        print(json.dumps({"address": f"http://127.0.0.1:{listener.getsockname()[1]}", "token": TOKEN}), flush=True)
+        said = {"address": f"http://127.0.0.1:{listener.getsockname()[1]}", "token": TOKEN, **_listed(app)}
+        print(json.dumps(said), flush=True)
         server.run([listener])
+
+
+def _listed(app: FastAPI) -> dict[str, list[str]]:
+    """Every route of the application and its mounts as ``METHOD /path``, and every event of the chat page."""
+    routes, events = set[str](), set[str]()
+
+    def walk(found: Iterable[Any], prefix: str) -> None:
+        for route in found:
+            if hasattr(route, "original_router"):
+                walk(route.original_router.routes, prefix)
+            elif isinstance(route, Mount):
+                for inner in getattr(route.app, "_in_language", {"": route.app}).values():
+                    walk(getattr(inner, "routes", ()), prefix + route.path)
+                    if hasattr(inner, "get_blocks"):
+                        events.update(str(fn.name) for fn in inner.get_blocks().fns.values() if fn.fn)
+                routes.add(f"MOUNT {prefix}{route.path}/")
+            else:
+                routes.update(f"{m} {prefix}{route.path}" for m in getattr(route, "methods", None) or {"ANY"})
+
+    walk(app.routes, "")
+    return {"routes": sorted(routes), "events": sorted(events)}
 
 
 def _listen(engine: Quoter, server: uvicorn.Server) -> None:

@@ -55,7 +55,7 @@ def test_upload_ask_citation_thumbs_reload(opened: Page, running: Running, tmp_p
     exchange.get_by_role("button", name="Good answer").click()
     expect(exchange.get_by_role("button", name="Good answer")).to_have_attribute("aria-pressed", "true")
     assert (logged := running.last_exchange()).rating is not None
-    assert logged.rating.value == 1
+    assert logged.rating.feedback.value == 1
     exchange.get_by_role("button", name="Bad answer").click()
     expect(exchange.get_by_role("button", name="Bad answer")).to_have_attribute("aria-pressed", "true")
     opened.reload()

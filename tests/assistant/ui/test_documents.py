@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import uuid
 from pathlib import Path
 
@@ -35,16 +33,15 @@ def test_files_are_dropped_anywhere(opened: Page, running: Running) -> None:
     expect(opened.locator("#document-list li", has_text=name)).to_have_count(1)
 
 
-def test_uploads_are_not_left_in_the_cache(opened: Page, running: Running, tmp_path: Path) -> None:
+def test_uploads_do_not_pass_through_the_framework(opened: Page, running: Running, tmp_path: Path) -> None:
     file = tmp_path / "secret.txt"
     file.write_text("The secret of the day is a lighthouse.")
     opened.get_by_role("button", name="Documents", exact=True).click()
-    with opened.expect_response(re.compile(r"/gradio_api/upload(\?|$)")) as response:
-        opened.locator("#upload input[type=file]").set_input_files(file)
-    [cached] = json.loads(response.value.text())
+    opened.locator("#upload input[type=file]").set_input_files(file)
     expect(opened.locator("#document-list li", has_text="secret.txt")).to_have_class("ready")
-    assert Path(cached).is_relative_to(running.state)  # which nobody else on this machine can read
-    assert not Path(cached).exists()
+    assert list((running.state / "uploads").rglob("*")) == []
+    for path in ("upload", f"file={running.state / 'fiel.db'}", "cancel", "call/ask", "run/predict"):
+        assert running.http.post(f"/gradio_api/{path}").status_code == 404
 
 
 def test_progress_failure_retry_delete(opened: Page, running: Running) -> None:

@@ -1,0 +1,79 @@
+"""What people delete is gone: from the log, from the queue, from what others were shown, and from the bytes on disk."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from assistant.accounts import Accounts
+from assistant.documents.ingest import Library
+from assistant.errors import FielError
+from assistant.records import Person
+from assistant.store import audit, exchanges, forget
+from assistant.store.database import Database
+
+_log = logging.getLogger(__name__)
+
+
+class Forgetting:
+    """Deletes at once, and cleans the disk in the background. Thread-safe; call ``close`` at the end."""
+
+    def __init__(self, *, database: Database, library: Library, accounts: Accounts) -> None:
+        self._database = database
+        self._library = library
+        self._accounts = accounts
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="forgetting")
+        self._last: Future[None] | None = None
+
+    def close(self) -> None:
+        """Cleaning that has not begun is left to the next deletion."""
+        self._worker.shutdown(cancel_futures=True)
+
+    def wait(self) -> None:
+        """Until nothing is left on disk of what was deleted before."""
+        if self._last is not None:
+            self._last.result()
+
+    def exchange(self, exchange_id: str, *, person: Person) -> None:
+        """Raises NotFoundError if it is not the person's."""
+        with self._database.write() as session:
+            forget.exchange(session, exchange_id, person_id=person.id)
+            audit.record(session, "exchange deleted", person_id=person.id, subject=exchange_id)
+        self._clean()
+
+    def conversation(self, conversation_id: str, *, person: Person) -> None:
+        """Raises NotFoundError if it is not the person's."""
+        with self._database.write() as session:
+            exchanges.delete_conversation(session, conversation_id, person_id=person.id)
+            audit.record(session, "conversation deleted", person_id=person.id, subject=conversation_id)
+        self._clean()
+
+    def document(self, document_id: int, *, person: Person) -> None:
+        """Raises NotFoundError, or NotAllowedError if it is shared and the person is no admin."""
+        self._library.remove(document_id, person=person)
+        with self._database.write() as session:
+            forget.document(session, document_id)
+            audit.record(session, "document deleted", person_id=person.id, subject=document_id)
+        self._clean()
+
+    def account(self, person: Person, *, password: str) -> None:
+        """Deletes the account with all that is the person's. Raises NotAllowedError for a wrong password."""
+        self._accounts.check_leaving(person, password)
+        with self._database.read() as session:
+            owned = forget.private_documents(session, person.scope)
+        for document_id in owned:
+            self.document(document_id, person=person)
+        with self._database.write() as session:
+            forget.person(session, person.id)
+            audit.record(session, "account deleted", person_id=None, subject=person.id)
+        self._clean()
+
+    def _clean(self) -> None:
+        self._last = self._worker.submit(self._cleaned)
+
+    def _cleaned(self) -> None:
+        try:
+            self._library.wait_idle()  # deleted documents go in the background, too
+            self._database.scrub()
+        except FielError:
+            _log.exception("what was deleted could not be cleaned from the disk yet")

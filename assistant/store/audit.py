@@ -1,0 +1,52 @@
+"""The audit log: who did what, and when."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from assistant.records import Event
+from assistant.store.tables import AuditRow, PersonRow
+
+
+def record(session: Session, action: str, *, person_id: int | None, subject: object = "") -> None:
+    """``subject`` is an id: what people wrote never comes here, since the log outlives it."""
+    session.add(AuditRow(at=datetime.now(UTC), person_id=person_id, action=action, subject=str(subject)[:100]))
+
+
+def events(
+    session: Session,
+    *,
+    action: str = "",
+    person_id: int | None = None,
+    subject: str = "",
+    before: int | None = None,
+    limit: int = 100,
+) -> list[Event]:
+    """The latest first; ``before`` is the id of the last one of the page before."""
+    query = select(AuditRow, PersonRow.name).outerjoin(PersonRow, PersonRow.id == AuditRow.person_id)
+    if action:
+        query = query.where(AuditRow.action == action)
+    if person_id is not None:
+        query = query.where(AuditRow.person_id == person_id)
+    if subject:
+        query = query.where(AuditRow.subject == subject)
+    if before is not None:
+        query = query.where(AuditRow.id < before)
+    rows = session.execute(query.order_by(AuditRow.id.desc()).limit(limit))
+    return [
+        Event(id=row.id, at=row.at, person=name or "", action=row.action, subject=row.subject) for row, name in rows
+    ]
+
+
+def actions(session: Session) -> list[str]:
+    """All that ever happened, by skipping from one to the next through the index."""
+    found: list[str] = []
+    query = select(func.min(AuditRow.action))
+    action = session.scalar(query)
+    while action is not None:
+        found.append(action)
+        action = session.scalar(query.where(AuditRow.action > action))
+    return found

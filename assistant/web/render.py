@@ -1,0 +1,50 @@
+"""Templates → pages. Jinja escapes all that is put in; the pages run no script but their own file."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from assistant import words
+from assistant.api.door import person_of
+from assistant.records import Role
+
+_FOLDER = Path(__file__).parent
+_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+STATIC = _FOLDER / "static"
+
+_environment = Environment(
+    loader=FileSystemLoader(_FOLDER / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
+
+
+def _minute(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M")
+
+
+_environment.filters["minute"] = _minute
+_environment.globals["counted"] = words.counted
+
+
+def page(request: Request, template: str, **values: Any) -> HTMLResponse:
+    """The page in the reader's language, with ``w`` (its words) and ``me`` (who is reading, or None)."""
+    language = words.chosen(request.headers)
+    me = person_of(request.scope)
+    html = _environment.get_template(f"{template}.html").render(
+        w=words.LANGUAGES[language],
+        language=language,
+        languages=words.LANGUAGES,
+        me=me,
+        is_admin=me is not None and me.role is Role.ADMIN,
+        here=request.url.path,
+        **values,
+    )
+    return HTMLResponse(html, headers={"Content-Security-Policy": _POLICY, "Cache-Control": "private, no-store"})

@@ -1,0 +1,238 @@
+"""Every word that the pages show, in English."""
+
+from __future__ import annotations
+
+NAME = "Fiel"
+
+# Header
+SHOW_CONVERSATIONS = "Conversations"
+SHOW_DOCUMENTS = "Documents"
+SWITCH_THEME = "Switch between light and dark"
+CLOSE = "Close"
+CANCEL = "Cancel"
+CONFIRM = "OK"
+
+# The empty state
+WELCOME = "Ask your documents"
+WELCOME_TEXT = "Answers come from your own files, and each one shows the sentence it rests on."
+ADD_FILES = "Add documents"
+ADD_FILES_TEXT = "Drop files anywhere on this page, or choose them."
+TRY_SAMPLES = "Try it with sample documents"
+TRY_SAMPLES_TEXT = "Adds a few short documents and asks the first question for you."
+EXAMPLES = "Questions to start with"
+
+# Asking
+QUESTION_LABEL = "Your question"
+QUESTION_HINT = "Ask about your documents …"
+SEND = "Send"
+STOP = "Stop"
+SEARCHING = "Searching your documents …"
+READING = {1: "Reading 1 passage …", 2: "Reading {} passages …"}
+ADDING_SAMPLES = "Adding the sample documents … {} %"
+SAMPLES_MISSING = "The sample documents are not installed."
+STILL_ANSWERING = "An answer is still being written. Wait for it, or stop it first."
+EDITING = "You are changing an earlier question. What came after it leaves the conversation."
+ASKING_CHOSEN = {1: "Asking 1 chosen document", 2: "Asking {} chosen documents"}
+ASK_ALL = "Ask all"
+BEING_READ = {
+    1: "1 document is still being read. You can ask already: answers use what is ready.",
+    2: "{} documents are still being read. You can ask already: answers use what is ready.",
+}
+FOOTNOTE = "Fiel can be wrong: check the sources."
+CHANGE_FAILED = "That did not work. Please try again; if it stays so, the log in the state folder says why."
+
+# Answers
+ANSWER = "Answer"
+QUESTION = "Question"
+SOURCES = "Sources"
+SOURCE_OF = "Source {n}: {document}"
+PAGE = "Page {}"
+PAGE_SHORT = "p. {}"
+GOOD = "Good answer"
+BAD = "Bad answer"
+COPY = "Copy answer"
+COPIED = "Copied"
+RETRY = "Ask again"
+EDIT = "Edit question"
+STOPPED = "Stopped before it was finished."
+FAILED = "This answer could not be finished. Ask again."
+EMPTY_ANSWER = "No answer was written."
+
+# The source panel
+SOURCE = "Source"
+SOURCE_HINT = "Choose a number in an answer to see the sentence it rests on."
+OPEN_DOCUMENT = "Open in document"
+OPEN_ORIGINAL = "Original file"
+DOCUMENT_GONE = "This document has been deleted since. You see the passage as it was when the question was asked."
+
+# Documents
+DOCUMENTS = "Documents"
+UPLOAD_LABEL = "Drop files here or choose them"
+NO_DOCUMENTS = "No documents yet."
+CHOOSE = "Ask only this document: {}"
+QUEUED = "Waiting"
+INDEXING = "Reading … {} %"
+DOCUMENT_FAILED = "Could not be read"
+PAGES = {1: "1 page", 2: "{} pages"}
+SENTENCES = {1: "1 sentence", 2: "{} sentences"}
+RETRY_DOCUMENT = "Try again"
+DELETE_DOCUMENT = "Delete {}"
+CONFIRM_DELETE_DOCUMENT = "Delete “{}”? What earlier answers showed and said of it is deleted, too, for everybody."
+NOT_ADDED = "“{name}” was not added: {reason}"
+ALREADY_THERE = "“{name}” is there already, as “{same}”."
+
+# Conversations
+CONVERSATION = "Conversation"
+NEW_CONVERSATION = "New conversation"
+SEARCH_CONVERSATIONS = "Search conversations"
+NO_CONVERSATIONS = "Your conversations will be kept here."
+NOTHING_FOUND = "No conversation has these words."
+CONVERSATION_MENU = "Options for {}"
+RENAME = "Rename"
+RENAME_PROMPT = "Name of the conversation"
+EXPORT_MARKDOWN = "Export as Markdown"
+EXPORT_JSON = "Export as JSON"
+DELETE = "Delete"
+CONFIRM_DELETE_CONVERSATION = "Delete “{}”? Its questions, answers and ratings are deleted too."
+NAME_MISSING = "Please give the conversation a name."
+DROP_HERE = "Drop to add to your documents"
+
+# Signing in and the account
+SIGN_IN = "Sign in"
+SIGNED_OUT = "Your session has ended. Please sign in again."
+SIGN_OUT = "Sign out"
+USER_NAME = "Name"
+PASSWORD = "Password"  # noqa: S105
+WELCOME_PERSON = "Welcome, {}"
+CHOOSE_PASSWORD = "Choose a password of at least 10 characters. This link works once."  # noqa: S105
+SET_PASSWORD = "Set password"  # noqa: S105
+ACCOUNT = "Your account"
+CURRENT_PASSWORD = "Current password"  # noqa: S105
+NEW_PASSWORD = "New password"  # noqa: S105
+CHANGE_PASSWORD = "Change password"  # noqa: S105
+DONE = "Done."
+NOT_DONE = "That did not work. Please try again."
+SESSIONS = "Browsers"
+SIGNED_IN_BROWSERS = {1: "You are signed in in 1 browser.", 2: "You are signed in in {} browsers."}
+SIGN_OUT_ELSEWHERE = "Sign out everywhere else"
+LEARNING = "Learning from private answers"
+SHARING_TEXT = (
+    "If you allow it, administrators can read, and the assistant can learn from, your conversations that rest on your "
+    "private documents; everybody who asks could then be told what stands in them."
+)
+SHARING_ALLOW = "Allow"
+SHARING_REVOKE = "No longer allow"
+SHARING_ON = "You allow it now."
+SHARING_OFF = "You do not allow it now."
+API_KEYS = "API keys"
+API_KEYS_TEXT = "A program that sends a key asks in your name."
+NO_KEYS = "You have no keys."
+KEY_NAME = "What is the key for?"
+MAKE_KEY = "Make a key"
+KEY_ONCE = "Copy this key now: it is not shown again."
+REVOKE = "Revoke"
+LANGUAGE = "Language"
+LANGUAGE_NAME = "English"
+LOCAL_ACCOUNT = "While there are no accounts, everybody at this computer is the local administrator."
+BACK = "Back to the chat"
+
+# People
+PEOPLE = "People"
+ROLE = "Role"
+ROLES = {"user": "User", "admin": "Administrator"}
+STATE = "State"
+STATES = {"active": "active", "invited": "invited", "disabled": "disabled"}
+INVITE = "Invite"
+INVITE_TEXT = "You get a link, which lets the person choose a password, once, within three days."
+LINK_ONCE = "Give this link to the person: it is not shown again."
+MAKE_ADMIN = "Make administrator"
+MAKE_USER = "Make user"
+DISABLE = "Disable"
+ENABLE = "Enable"
+RESET = "Reset password"
+NO_PEOPLE = (
+    "There are no accounts yet: everybody at this computer is the local administrator. With the first account, "
+    "everybody has to sign in."
+)
+
+# The audit log
+AUDIT = "Audit log"
+WHEN = "When"
+WHO = "Who"
+WHAT = "What"
+SUBJECT = "Number or id"
+ANY = "any"
+FILTER = "Filter"
+MORE = "More"
+NOTHING = "Nothing here."
+
+# Review and charts
+REVIEW = "Review"
+CHARTS = "Charts"
+
+# Rating
+RATE_WHY = "Why? (optional)"
+RATE_PASSAGES = "Which passages do not belong here?"
+RATE_MORE = "Comment or correct the answer"
+RATE_COMMENT = "Comment"
+RATE_CORRECTION = "The answer as it should be"
+RATE_KEEP = "Save"
+RATING_KEPT = "Saved. Thank you."
+SUPPORT = "{} supported by its sources"
+REASONS = {
+    "not_in_documents": "not in the documents",
+    "wrong": "wrong",
+    "incomplete": "incomplete",
+    "wrong_passage": "wrong passage",
+    "not_asked": "not what I asked",
+    "tone": "tone or language",
+}
+
+# The review queue
+REVIEW_STATES = {"pending": "to review", "accepted": "accepted", "rejected": "rejected"}
+RATING = "Rating"
+THUMBS = {"1": "thumbs up", "-1": "thumbs down"}
+REASON = "Reason"
+DOCUMENT_NUMBER = "Document (number)"
+PERSON = "Person"
+ADAPTER = "Adapter"
+NO_ADAPTER = "none (base)"
+SINCE = "Since"
+UNTIL = "Until"
+SUPPORT_BELOW = "Support below"
+WORDS = "Words"
+HELD = "held back only"
+HELD_BACK = "held back: new or unusually active"
+RESULTS = {1: "1 rating", 2: "{} ratings"}
+MANY_RESULTS = "more than {} ratings"
+CONTRADICTIONS = "Contradictions"
+DUPLICATES = "Same question"
+QUEUE = "Queue"
+ACCEPT = "Accept"
+REJECT = "Reject"
+REOPEN = "Reopen"
+ACCEPT_CHOSEN = "Accept chosen"
+REJECT_CHOSEN = "Reject chosen"
+CHOOSE_ALL = "Choose all"
+EDITED_ANSWER = "The answer to learn (empty: as it is)"
+ACCEPT_EDITED = "Accept as edited"
+KEYS = "Keys: j and k move, x chooses, a accepts, r rejects, e edits."
+PASSAGES = {1: "1 passage", 2: "{} passages"}
+EARLIER = "Earlier in the conversation"
+WRONG_PASSAGE = "marked as wrong"
+CORRECTED = "The person's answer"
+REVIEWED = "{state} by {person}, {when}"
+
+# Charts
+PERIOD = "Period"
+DAYS = {1: "the last day", 2: "the last {} days"}
+LATEST_RATINGS = "The shares below are of the latest ratings, at most {}."
+BY_DAY = "Ratings a day"
+BY_ADAPTER = "Thumbs up by adapter"
+BY_DOCUMENT = "Thumbs up by document"
+BY_REASON = "Reasons"
+UNANSWERED = "Questions that the documents could not answer"
+
+# Deleting
+DELETE_ACCOUNT = "Delete account"
+DELETE_ACCOUNT_TEXT = "Your conversations, ratings, private documents and keys are deleted. There is no way back."

@@ -1,0 +1,240 @@
+"""Every word that the pages show, in Brazilian Portuguese."""
+
+from __future__ import annotations
+
+NAME = "Fiel"
+
+# Header
+SHOW_CONVERSATIONS = "Conversas"
+SHOW_DOCUMENTS = "Documentos"
+SWITCH_THEME = "Alternar entre claro e escuro"
+CLOSE = "Fechar"
+CANCEL = "Cancelar"
+CONFIRM = "OK"
+
+# The empty state
+WELCOME = "Pergunte aos seus documentos"
+WELCOME_TEXT = "As respostas vêm dos seus próprios arquivos, e cada uma mostra a frase em que se apoia."
+ADD_FILES = "Adicionar documentos"
+ADD_FILES_TEXT = "Solte arquivos em qualquer lugar desta página, ou escolha-os."
+TRY_SAMPLES = "Experimente com documentos de exemplo"
+TRY_SAMPLES_TEXT = "Adiciona alguns documentos curtos e faz a primeira pergunta por você."
+EXAMPLES = "Perguntas para começar"
+
+# Asking
+QUESTION_LABEL = "Sua pergunta"
+QUESTION_HINT = "Pergunte sobre os seus documentos …"
+SEND = "Enviar"
+STOP = "Parar"
+SEARCHING = "Procurando nos seus documentos …"
+READING = {1: "Lendo 1 trecho …", 2: "Lendo {} trechos …"}
+ADDING_SAMPLES = "Adicionando os documentos de exemplo … {} %"
+SAMPLES_MISSING = "Os documentos de exemplo não estão instalados."
+STILL_ANSWERING = "Uma resposta ainda está sendo escrita. Espere por ela ou pare-a primeiro."
+EDITING = "Você está mudando uma pergunta anterior. O que veio depois dela sai da conversa."
+ASKING_CHOSEN = {1: "Perguntando a 1 documento escolhido", 2: "Perguntando a {} documentos escolhidos"}
+ASK_ALL = "Perguntar a todos"
+BEING_READ = {
+    1: "1 documento ainda está sendo lido. Você já pode perguntar: as respostas usam o que está pronto.",
+    2: "{} documentos ainda estão sendo lidos. Você já pode perguntar: as respostas usam o que está pronto.",
+}
+FOOTNOTE = "O Fiel pode errar: confira as fontes."
+CHANGE_FAILED = "Não deu certo. Tente de novo; se continuar assim, o registro na pasta de estado diz por quê."
+
+# Answers
+ANSWER = "Resposta"
+QUESTION = "Pergunta"
+SOURCES = "Fontes"
+SOURCE_OF = "Fonte {n}: {document}"
+PAGE = "Página {}"
+PAGE_SHORT = "p. {}"
+GOOD = "Boa resposta"
+BAD = "Má resposta"
+COPY = "Copiar resposta"
+COPIED = "Copiada"
+RETRY = "Perguntar de novo"
+EDIT = "Editar pergunta"
+STOPPED = "Parada antes de terminar."
+FAILED = "Esta resposta não pôde ser terminada. Pergunte de novo."
+EMPTY_ANSWER = "Nenhuma resposta foi escrita."
+
+# The source panel
+SOURCE = "Fonte"
+SOURCE_HINT = "Escolha um número numa resposta para ver a frase em que ela se apoia."
+OPEN_DOCUMENT = "Abrir no documento"
+OPEN_ORIGINAL = "Arquivo original"
+DOCUMENT_GONE = "Este documento foi apagado desde então. Você vê o trecho como era quando a pergunta foi feita."
+
+# Documents
+DOCUMENTS = "Documentos"
+UPLOAD_LABEL = "Solte arquivos aqui ou escolha-os"
+NO_DOCUMENTS = "Ainda não há documentos."
+CHOOSE = "Perguntar só a este documento: {}"
+QUEUED = "Esperando"
+INDEXING = "Lendo … {} %"
+DOCUMENT_FAILED = "Não pôde ser lido"
+PAGES = {1: "1 página", 2: "{} páginas"}
+SENTENCES = {1: "1 frase", 2: "{} frases"}
+RETRY_DOCUMENT = "Tentar de novo"
+DELETE_DOCUMENT = "Apagar {}"
+CONFIRM_DELETE_DOCUMENT = (
+    "Apagar “{}”? O que respostas anteriores mostraram e disseram dele também é apagado, para todos."
+)
+NOT_ADDED = "“{name}” não foi adicionado: {reason}"
+ALREADY_THERE = "“{name}” já está lá, como “{same}”."
+
+# Conversations
+CONVERSATION = "Conversa"
+NEW_CONVERSATION = "Nova conversa"
+SEARCH_CONVERSATIONS = "Procurar nas conversas"
+NO_CONVERSATIONS = "Suas conversas ficarão guardadas aqui."
+NOTHING_FOUND = "Nenhuma conversa tem essas palavras."
+CONVERSATION_MENU = "Opções de {}"
+RENAME = "Renomear"
+RENAME_PROMPT = "Nome da conversa"
+EXPORT_MARKDOWN = "Exportar como Markdown"
+EXPORT_JSON = "Exportar como JSON"
+DELETE = "Apagar"
+CONFIRM_DELETE_CONVERSATION = "Apagar “{}”? Suas perguntas, respostas e avaliações também são apagadas."
+NAME_MISSING = "Dê um nome à conversa."
+DROP_HERE = "Solte para adicionar aos seus documentos"
+
+# Signing in and the account
+SIGN_IN = "Entrar"
+SIGNED_OUT = "Sua sessão terminou. Entre de novo."
+SIGN_OUT = "Sair"
+USER_NAME = "Nome"
+PASSWORD = "Senha"  # noqa: S105
+WELCOME_PERSON = "Boas-vindas, {}"
+CHOOSE_PASSWORD = "Escolha uma senha de pelo menos 10 caracteres. Este link funciona uma vez."  # noqa: S105
+SET_PASSWORD = "Definir senha"  # noqa: S105
+ACCOUNT = "Sua conta"
+CURRENT_PASSWORD = "Senha atual"  # noqa: S105
+NEW_PASSWORD = "Nova senha"  # noqa: S105
+CHANGE_PASSWORD = "Mudar senha"  # noqa: S105
+DONE = "Feito."
+NOT_DONE = "Não deu certo. Tente de novo."
+SESSIONS = "Navegadores"
+SIGNED_IN_BROWSERS = {1: "Você entrou em 1 navegador.", 2: "Você entrou em {} navegadores."}
+SIGN_OUT_ELSEWHERE = "Sair em todos os outros"
+LEARNING = "Aprender com respostas privadas"
+SHARING_TEXT = (
+    "Se você permitir, administradores podem ler as suas conversas que se apoiam nos seus documentos privados, e o "
+    "assistente pode aprender com elas; quem perguntar poderia então ouvir o que está neles."
+)
+SHARING_ALLOW = "Permitir"
+SHARING_REVOKE = "Deixar de permitir"
+SHARING_ON = "Você permite agora."
+SHARING_OFF = "Você não permite agora."
+API_KEYS = "Chaves da API"
+API_KEYS_TEXT = "Um programa que manda uma chave pergunta em seu nome."
+NO_KEYS = "Você não tem chaves."
+KEY_NAME = "Para que é a chave?"
+MAKE_KEY = "Criar uma chave"
+KEY_ONCE = "Copie esta chave agora: ela não será mostrada de novo."
+REVOKE = "Revogar"
+LANGUAGE = "Idioma"
+LANGUAGE_NAME = "Português (Brasil)"
+LOCAL_ACCOUNT = "Enquanto não há contas, quem está neste computador é o administrador local."
+BACK = "Voltar à conversa"
+
+# People
+PEOPLE = "Pessoas"
+ROLE = "Papel"
+ROLES = {"user": "Usuário", "admin": "Administrador"}
+STATE = "Estado"
+STATES = {"active": "ativa", "invited": "convidada", "disabled": "desativada"}
+INVITE = "Convidar"
+INVITE_TEXT = "Você recebe um link com o qual a pessoa escolhe uma senha, uma vez, dentro de três dias."
+LINK_ONCE = "Dê este link à pessoa: ele não será mostrado de novo."
+MAKE_ADMIN = "Tornar administrador"
+MAKE_USER = "Tornar usuário"
+DISABLE = "Desativar"
+ENABLE = "Ativar"
+RESET = "Redefinir senha"
+NO_PEOPLE = (
+    "Ainda não há contas: quem está neste computador é o administrador local. Com a primeira conta, todos precisam "
+    "entrar."
+)
+
+# The audit log
+AUDIT = "Auditoria"
+WHEN = "Quando"
+WHO = "Quem"
+WHAT = "O quê"
+SUBJECT = "Número ou id"
+ANY = "qualquer"
+FILTER = "Filtrar"
+MORE = "Mais"
+NOTHING = "Nada aqui."
+
+# Review and charts
+REVIEW = "Revisão"
+CHARTS = "Gráficos"
+
+# Rating
+RATE_WHY = "Por quê? (opcional)"
+RATE_PASSAGES = "Quais trechos não cabem aqui?"
+RATE_MORE = "Comentar ou corrigir a resposta"
+RATE_COMMENT = "Comentário"
+RATE_CORRECTION = "A resposta como deveria ser"
+RATE_KEEP = "Salvar"
+RATING_KEPT = "Salvo. Obrigado."
+SUPPORT = "{} apoiado pelas fontes"
+REASONS = {
+    "not_in_documents": "não está nos documentos",
+    "wrong": "errada",
+    "incomplete": "incompleta",
+    "wrong_passage": "trecho errado",
+    "not_asked": "não foi o que perguntei",
+    "tone": "tom ou idioma",
+}
+
+# The review queue
+REVIEW_STATES = {"pending": "a revisar", "accepted": "aceita", "rejected": "rejeitada"}
+RATING = "Avaliação"
+THUMBS = {"1": "positiva", "-1": "negativa"}
+REASON = "Razão"
+DOCUMENT_NUMBER = "Documento (número)"
+PERSON = "Pessoa"
+ADAPTER = "Adaptador"
+NO_ADAPTER = "nenhum (base)"
+SINCE = "Desde"
+UNTIL = "Até"
+SUPPORT_BELOW = "Apoio abaixo de"
+WORDS = "Palavras"
+HELD = "só as retidas"
+HELD_BACK = "retida: pessoa nova ou ativa demais"
+RESULTS = {1: "1 avaliação", 2: "{} avaliações"}
+MANY_RESULTS = "mais de {} avaliações"
+CONTRADICTIONS = "Contradições"
+DUPLICATES = "Mesma pergunta"
+QUEUE = "Fila"
+ACCEPT = "Aceitar"
+REJECT = "Rejeitar"
+REOPEN = "Reabrir"
+ACCEPT_CHOSEN = "Aceitar escolhidas"
+REJECT_CHOSEN = "Rejeitar escolhidas"
+CHOOSE_ALL = "Escolher todas"
+EDITED_ANSWER = "A resposta a aprender (vazia: como está)"
+ACCEPT_EDITED = "Aceitar como editada"
+KEYS = "Teclas: j e k movem, x escolhe, a aceita, r rejeita, e edita."
+PASSAGES = {1: "1 trecho", 2: "{} trechos"}
+EARLIER = "Antes na conversa"
+WRONG_PASSAGE = "marcado como errado"
+CORRECTED = "A resposta da pessoa"
+REVIEWED = "{state} por {person}, {when}"
+
+# Charts
+PERIOD = "Período"
+DAYS = {1: "o último dia", 2: "os últimos {} dias"}
+LATEST_RATINGS = "As proporções abaixo são das últimas avaliações, no máximo {}."
+BY_DAY = "Avaliações por dia"
+BY_ADAPTER = "Positivas por adaptador"
+BY_DOCUMENT = "Positivas por documento"
+BY_REASON = "Razões"
+UNANSWERED = "Perguntas que os documentos não puderam responder"
+
+# Deleting
+DELETE_ACCOUNT = "Apagar conta"
+DELETE_ACCOUNT_TEXT = "Suas conversas, avaliações, documentos privados e chaves são apagados. Não há volta."

@@ -1,0 +1,179 @@
+"""What was deleted is in no byte of the state folder any more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from assistant.accounts import Accounts
+from assistant.documents.ingest import Library
+from assistant.errors import NotAllowedError, NotFoundError
+from assistant.feedback import Ratings
+from assistant.forgetting import Forgetting
+from assistant.records import Exchange, Feedback, Person, Role
+from assistant.settings import Review as Settings
+from assistant.store import accounts as store
+from assistant.store import exchanges
+from assistant.store.database import Database
+from assistant.store.tables import ExchangeDocumentRow, ExchangeRow, ForgottenRow
+from tests.assistant.store.test_exchanges import exchange_of
+
+PLANTED = "Xylothorax"
+"""A word that stands nowhere else."""
+PASSWORD = "correct horse battery"
+ASK_IN = "Where is the {} kept?"
+
+
+@pytest.fixture
+def accounts(database: Database) -> Accounts:
+    return Accounts(database)
+
+
+@pytest.fixture
+def forgetting(database: Database, library: Library, accounts: Accounts) -> Iterator[Forgetting]:
+    opened = Forgetting(database=database, library=library, accounts=accounts)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def ada(accounts: Accounts, database: Database) -> Person:
+    return account(accounts, database, "ada", Role.ADMIN)
+
+
+@pytest.fixture
+def ana(accounts: Accounts, database: Database) -> Person:
+    return account(accounts, database, "ana", Role.USER)
+
+
+def account(accounts: Accounts, database: Database, name: str, role: Role) -> Person:
+    with database.write() as session:
+        local = store.local_admin(session)
+    person, token = accounts.invite(name, role, by=local)
+    accounts.accept(token, PASSWORD)
+    return person
+
+
+@pytest.fixture
+def holding(state: Path) -> Callable[[], list[str]]:
+    """The files of the state folder that hold the planted word, in any case."""
+    word = PLANTED.lower().encode()
+
+    def look() -> list[str]:
+        files = [path for path in state.rglob("*") if path.is_file()]
+        return [str(path.relative_to(state)) for path in files if word in path.read_bytes().lower()]
+
+    return look
+
+
+def told(database: Database, person: Person, question: str, *, conversation: str = "") -> Exchange:
+    with database.write() as session:
+        conversation = conversation or exchanges.add_conversation(session, person_id=person.id, title=question).id
+        made = exchange_of(person, conversation, question=question)
+        exchanges.add(session, made)
+    return made
+
+
+def rated(database: Database, person: Person, exchange: Exchange) -> None:
+    said = Feedback(-1, comment=f"No {PLANTED} here.", correction=f"In the {PLANTED} box.")
+    ratings = Ratings(database, Settings())
+    ratings.rate(person, exchange.id, said)
+    ratings.thumb(person, exchange.id, 1)
+
+
+def forgotten(database: Database) -> set[str]:
+    with database.read() as session:
+        return set(session.scalars(select(ForgottenRow.exchange_id)))
+
+
+def test_a_deleted_exchange(
+    database: Database, forgetting: Forgetting, ana: Person, ada: Person, holding: Callable[[], list[str]]
+) -> None:
+    exchange = told(database, ana, ASK_IN.format(PLANTED))
+    rated(database, ana, exchange)
+    later = told(database, ana, "And the other one?", conversation=exchange.conversation_id)
+    with database.write() as session:
+        row = session.get_one(ExchangeRow, later.id)
+        row.history = [{"question": exchange.question, "answer": exchange.answer}]
+        row.search_query = f"{exchange.question} And the other one?"
+    assert holding() != []
+    with pytest.raises(NotFoundError):
+        forgetting.exchange(exchange.id, person=ada)
+    forgetting.exchange(exchange.id, person=ana)
+    forgetting.wait()
+    assert holding() == []
+    assert forgotten(database) == {exchange.id, later.id}
+    with database.read() as session:
+        assert [e.id for e in exchanges.in_conversation(session, later.conversation_id, person_id=ana.id)] == [later.id]
+
+
+def test_a_deleted_conversation(
+    database: Database, forgetting: Forgetting, ana: Person, holding: Callable[[], list[str]]
+) -> None:
+    exchange = told(database, ana, ASK_IN.format(PLANTED))
+    rated(database, ana, exchange)
+    assert holding() != []
+    forgetting.conversation(exchange.conversation_id, person=ana)
+    forgetting.wait()
+    assert holding() == []
+    assert forgotten(database) == {exchange.id}
+
+
+def test_a_deleted_document_leaves_what_others_were_told(  # noqa: PLR0917
+    database: Database, library: Library, forgetting: Forgetting, ada: Person, ana: Person, tmp_path: Path,
+    holding: Callable[[], list[str]],
+) -> None:  # fmt: skip
+    file = tmp_path / "upload"
+    file.write_text(f"The {PLANTED} is kept in the cellar.")
+    document = library.add(f"{PLANTED}.txt", file, scope="shared", person=ada)
+    assert library.wait_idle(60)
+    exchange = told(database, ana, "Where is it kept?")
+    later = told(database, ana, "And why?", conversation=exchange.conversation_id)
+    with database.write() as session:
+        row = session.get_one(ExchangeRow, exchange.id)
+        showed = {"document_id": document.id, "document": document.name, "text": file.read_text()}
+        row.passages = [row.passages[0] | showed]
+        row.citations = [row.citations[0] | {"document_id": document.id, "sentence": file.read_text()}]
+        row.answer = f"The {PLANTED} is in the cellar."  # which the model did not cite
+        session.query(ExchangeRow).filter_by(id=later.id).update(
+            {"history": [{"question": row.question, "answer": row.answer}]}
+        )
+        session.add(ExchangeDocumentRow(exchange_id=exchange.id, document_id=document.id))
+    rated(database, ana, exchange)
+    assert len(holding()) >= 2  # the database and the original
+    with pytest.raises(NotAllowedError):
+        forgetting.document(document.id, person=ana)
+    forgetting.document(document.id, person=ada)
+    forgetting.wait()
+    assert holding() == []
+    assert forgotten(database) == {exchange.id, later.id}
+    with database.read() as session:
+        assert exchanges.get(session, exchange.id, person_id=ana.id).answer == "[deleted]"
+
+
+def test_a_deleted_account(  # noqa: PLR0917
+    database: Database, library: Library, accounts: Accounts, forgetting: Forgetting, ada: Person, ana: Person,
+    tmp_path: Path, holding: Callable[[], list[str]],
+) -> None:  # fmt: skip
+    file = tmp_path / "upload"
+    file.write_text(f"The {PLANTED} is mine.")
+    library.add("mine.txt", file, scope=ana.scope, person=ana)
+    assert library.wait_idle(60)
+    rated(database, ana, told(database, ana, ASK_IN.format(PLANTED)))
+    _, key = accounts.new_key(ana, PLANTED)
+    kept = told(database, ada, "Whose is it?")
+    assert holding() != []
+    with pytest.raises(NotAllowedError):
+        forgetting.account(ana, password="wrong password")
+    with pytest.raises(NotAllowedError):
+        forgetting.account(ada, password=PASSWORD)  # the last admin
+    forgetting.account(ana, password=PASSWORD)
+    forgetting.wait()
+    assert holding() == []
+    assert accounts.by_key(key) is None
+    with database.read() as session:
+        assert [account.name for account in store.accounts(session)] == ["ada"]
+        assert exchanges.get(session, kept.id, person_id=ada.id).answer == kept.answer

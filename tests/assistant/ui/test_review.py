@@ -1,0 +1,76 @@
+"""Rating an answer, reviewing it, and reading the pages in another language, in a real browser."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from assistant.records import Feedback, Reason, Review
+from tests.assistant.ui.conftest import Running, ask_and_wait, open_page
+
+SCRIPT = "<img src=x onerror='window.hacked = 1'><script>window.hacked = 1</script>{{window.hacked = 1}}"
+
+
+@pytest.fixture(autouse=True)
+def _heron(running: Running, tmp_path_factory: pytest.TempPathFactory) -> None:
+    running.add(tmp_path_factory.mktemp("heron"), "heron <b>.md", f"The heron nests in the tower. {SCRIPT}\n")
+
+
+def test_an_answer_is_rated_in_detail_and_reviewed_by_keyboard(opened: Page, running: Running) -> None:
+    ask_and_wait(opened, f"Where does the heron nest? {SCRIPT}")
+    exchange = opened.locator("#transcript .exchange").last
+    exchange.get_by_role("button", name="Bad answer").click()
+    exchange.get_by_role("button", name="incomplete").click()
+    expect(exchange.get_by_role("button", name="incomplete")).to_have_attribute("aria-pressed", "true")
+    exchange.get_by_role("button", name="1 · heron").click()
+    expect(exchange.get_by_role("button", name="1 · heron")).to_have_attribute("aria-pressed", "true")
+    exchange.get_by_text("Comment or correct the answer").click()
+    exchange.get_by_label("Comment").fill(SCRIPT)
+    correction = exchange.get_by_label("The answer as it should be")
+    assert correction.input_value() == running.last_exchange().answer  # what there is to correct
+    correction.fill(f"In the bell tower. {SCRIPT}")
+    exchange.get_by_role("button", name="Save").click()
+    expect(opened.locator(".toast-body")).to_contain_text("Saved")
+    rating = running.last_exchange().rating
+    assert rating is not None
+    assert rating.feedback == Feedback(-1, (Reason.INCOMPLETE,), SCRIPT, f"In the bell tower. {SCRIPT}", (1,))
+    opened.reload()
+    expect(exchange.get_by_role("button", name="incomplete")).to_have_attribute("aria-pressed", "true")
+    assert opened.evaluate("window.hacked") is None
+
+    opened.goto(f"{running.address}/review?value=-1&words=heron")
+    item = opened.locator(".item").first
+    expect(item).to_contain_text("In the bell tower. <img src=x")
+    waiting = opened.locator(".item").count()
+    opened.keyboard.press("j")
+    expect(item).to_be_focused()
+    opened.keyboard.press("e")
+    area = item.get_by_label("The answer to learn")
+    expect(area).to_be_focused()
+    area.fill("In the old bell tower. [1]")
+    item.get_by_role("button", name="Accept as edited").click()
+    expect(opened.locator(".item")).to_have_count(waiting - 1)
+    rating = running.last_exchange().rating
+    assert rating is not None
+    assert (rating.review, rating.accepted_answer) == (Review.ACCEPTED, "In the old bell tower. [1]")
+    for path in ("/review?review=", "/review/same?kind=duplicates", "/charts", "/audit", "/people", "/account"):
+        opened.goto(running.address + path)
+        expect(opened.locator("h1")).to_be_visible()
+        assert opened.evaluate("window.hacked") is None
+        opened.set_viewport_size({"width": 390, "height": 844})
+        assert opened.evaluate("document.documentElement.scrollWidth") <= 390
+        opened.set_viewport_size({"width": 1280, "height": 800})
+
+
+def test_the_language_is_chosen(page: Page, running: Running) -> None:
+    page.goto(f"{running.address}/account")
+    page.get_by_label("Language").select_option("pt")
+    expect(page.locator("html")).to_have_attribute("lang", "pt-BR")
+    open_page(page, running)
+    expect(page.get_by_role("button", name="Nova conversa")).to_be_visible()
+    expect(page.get_by_label("Sua pergunta")).to_be_visible()
+    page.goto(f"{running.address}/account")
+    page.get_by_label("Idioma").select_option("en")
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    open_page(page, running)
+    expect(page.get_by_role("button", name="New conversation")).to_be_visible()

@@ -1,0 +1,196 @@
+"""How fast the pages of admins are with many exchanges, and how that grows.
+
+``python -m tests.bench.store [--sizes 10000 1000000] [--json PATH]``. Makes the rows (three passages of some 300
+characters each, three in ten rated, spread over a year), asks for each page over the application itself, and prints the
+median of five times in milliseconds. ``--data`` is accepted, because all benchmarks get it, and not needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sqlite3
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from starlette.testclient import TestClient
+
+from assistant import api, web
+from assistant.records import Reason
+from assistant.settings import Settings
+from assistant.store.ratings import question_hash
+from launch import build
+from tests.assistant.api.conftest import Parrot
+
+_RUNS = 5
+_PEOPLE, _DOCUMENTS, _ADAPTERS = 200, 500, 12
+_YEAR = 365 * 24 * 3600
+_NOW = datetime.now(UTC).replace(tzinfo=None)
+
+PAGES = {
+    "queue": "/review",
+    "queue, second page": "",
+    "everything": "/review?review=",
+    "thumbs down": "/review?value=-1",
+    "a reason": "/review?reason=incomplete",
+    "a document": "/review?review=&document=7",
+    "a person": "/review?review=&person=7",
+    "an adapter": "/review?review=&adapter=adapter-03",
+    "a week": f"/review?since={(_NOW - timedelta(days=100)).date()}&until={(_NOW - timedelta(days=93)).date()}",
+    "low support": "/review?support_below=0.2",
+    "rare words": "/review?review=&words=word4711+word42",
+    "a common word": "/review?review=&words=the",
+    "held back": "/review?review=&held=true",
+    "several filters": "/review?value=-1&reason=wrong&adapter=adapter-03&words=the",
+    "contradictions": "/review/same",
+    "same question": "/review/same?kind=duplicates",
+    "charts, 30 days": "/charts?days=30",
+    "charts, a year": "/charts?days=365",
+    "people": "/people",
+    "audit log": "/audit",
+    "audit log, filtered": "/audit?action=review+accepted",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 1_000_000])
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--data", type=Path)
+    arguments = parser.parse_args()
+    measured = {str(size): measure(size) for size in arguments.sizes}
+    print(f"\n{'page':24}" + "".join(f"{int(size):>14,}" for size in measured))
+    for page in PAGES:
+        print(f"{page:24}" + "".join(f"{times[page]:12.0f} ms" for times in measured.values()))
+    largest = measured[str(max(arguments.sizes))]
+    result = {"slowest_page_ms": max(largest.values()), "pages_ms": largest, "by_size_ms": measured}
+    print(f"\nslowest: {result['slowest_page_ms']:.0f} ms")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(result, indent=2))
+
+
+def measure(size: int) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        state = Path(folder)
+        services = build(Settings(state=state), Parrot(), stack)
+        start = time.perf_counter()
+        fill(state / "fiel.db", size)
+        bytes_ = (state / "fiel.db").stat().st_size
+        print(f"{size:,} exchanges: {bytes_ / 1e6:,.0f} MB, made in {time.perf_counter() - start:.0f} s", flush=True)
+        app = api.create(services)
+        web.mount(app)
+        client = TestClient(app, base_url="http://localhost")
+        first = client.get("/review").text
+        following = (
+            first.split('<p><a href="')[1].split('"')[0].replace("&amp;", "&") if '<p><a href="' in first else ""
+        )
+        return {name: median(client, path or f"/review{following}") for name, path in PAGES.items()}
+
+
+def median(client: TestClient, path: str) -> float:
+    times = []
+    for _ in range(_RUNS + 1):
+        start = time.perf_counter()
+        client.get(path).raise_for_status()
+        times.append((time.perf_counter() - start) * 1000)
+    return statistics.median(times[1:])  # the first one warms up
+
+
+def fill(path: Path, size: int) -> None:
+    """Rows by way of plain SQLite: asking so many questions would take days."""
+    draw = random.Random(0)
+    words = [f"word{number}" for number in range(20_000)]
+    weights = [1 / (rank + 10) for rank in range(len(words))]
+    contexts = [_context(draw, words, weights) for _ in range(2_000)]
+    database = sqlite3.connect(path, isolation_level=None)
+    database.executescript("PRAGMA synchronous=OFF; BEGIN")
+    database.executemany(
+        "INSERT INTO people (id, name, role, disabled, shares_private, created_at) VALUES (?, ?, 'user', 0, ?, ?)",
+        [(n, f"person{n}", n % 5 == 0, _NOW - timedelta(days=400)) for n in range(2, _PEOPLE + 2)],
+    )
+    database.executemany(
+        "INSERT INTO documents (id, scope, added_by, lineage, generation, name, file, content_hash, size, status, "
+        "retired, progress, sentences, created_at, updated_at) "
+        "VALUES (?, 'shared', 1, ?, 1, ?, ?, ?, 1, 'failed', 0, 1, 0, ?, ?)",
+        [(n, str(n), f"document{n}.pdf", str(n), str(n), _NOW, _NOW) for n in range(1, _DOCUMENTS + 1)],
+    )
+    questions = [" ".join(["the", *draw.choices(words, weights, k=8)]) + "?" for _ in range(max(100, size // 5))]
+    hashes = [question_hash(question) for question in questions]
+    for first in range(0, size, 50_000):
+        _insert(database, draw, range(first, min(first + 50_000, size)), size, contexts, questions, hashes)
+    database.execute("COMMIT")
+    database.close()
+
+
+def _context(draw: random.Random, words: list[str], weights: list[float]) -> tuple[str, list[int]]:
+    documents = draw.sample(range(1, _DOCUMENTS + 1), 3)
+    passages = [
+        {
+            "document_id": document, "lineage": str(document), "document": f"document{document}.pdf",
+            "scope": "shared", "page": 3, "section": 1, "start": 100, "end": 400, "score": 0.7,
+            "text": " ".join(draw.choices(words, weights, k=45)), "sentences": [[0, 0, 300]], "hits": [0],
+        }
+        for document in documents
+    ]  # fmt: skip
+    return json.dumps(passages), documents
+
+
+def _insert(  # noqa: PLR0917
+    database: sqlite3.Connection, draw: random.Random, numbers: range, size: int,
+    contexts: list[tuple[str, list[int]]], questions: list[str], hashes: list[str],
+) -> None:  # fmt: skip
+    conversations, exchanges, documents, ratings, reasons, texts, audited = [], [], [], [], [], [], []
+    for n in numbers:
+        made = str(_NOW - timedelta(seconds=_YEAR * (1 - n / size)))
+        person, key = draw.randrange(2, _PEOPLE + 2), f"{n:032x}"
+        passages, shown = contexts[draw.randrange(len(contexts))]
+        asked = draw.randrange(len(questions))
+        adapter = None if draw.random() < 0.2 else f"adapter-{draw.randrange(_ADAPTERS):02}"
+        private, refused, support = draw.random() < 0.1, draw.random() < 0.02, draw.random()
+        answer = f"The {questions[asked][4:-1]} [1]."
+        conversations.append((key, person, questions[asked], made, made))
+        exchanges.append(
+            (key, key, person, questions[asked], passages, adapter, answer, refused, private, support, made)
+        )
+        documents += [(key, document) for document in shown]
+        if draw.random() >= 0.3:
+            continue
+        value, rating = 1 if draw.random() < 0.7 else -1, n + 1
+        review = draw.choice(("pending", "accepted", "accepted", "rejected"))
+        ratings.append(
+            (rating, key, person, value, adapter, private, hashes[asked], review, draw.random() < 0.01, made, made)
+        )
+        texts.append((rating, f"{questions[asked]}\n{answer}"))
+        audited.append((made, person, f"review {review}", key))
+        if value < 0:
+            reasons += [(reason, rating) for reason in draw.sample(list(Reason), 2)]
+    for statement, rows in _statements(conversations, exchanges, documents, ratings, reasons, texts, audited):
+        database.executemany(statement, rows)
+
+
+def _statements(*rows: list[tuple[object, ...]]) -> Iterator[tuple[str, list[tuple[object, ...]]]]:
+    statements = (
+        "INSERT INTO conversations (id, person_id, title, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO exchanges (id, conversation_id, person_id, question, search_query, document_ids, history, "
+        "passages, left_out, hits, prompt_version, model, adapter, answer, citations, refused, status, private, shown, "
+        "prompt_tokens, completion_tokens, retrieve_ms, total_ms, support, created_at) VALUES "
+        "(?1, ?2, ?3, ?4, ?4, '[]', '[]', ?5, '[]', '[]', '1', 'starter', ?6, ?7, '[]', ?8, 'complete', ?9, 1, "
+        "900, 20, 5.0, 900.0, ?10, ?11)",
+        "INSERT INTO exchange_documents (exchange_id, document_id) VALUES (?, ?)",
+        "INSERT INTO ratings (id, exchange_id, person_id, value, adapter, private, question_hash, review, held, "
+        "created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO rating_reasons (reason, rating_id) VALUES (?, ?)",
+        "INSERT INTO rating_words (rowid, words) VALUES (?, ?)",
+        "INSERT INTO audit (at, person_id, action, subject) VALUES (?, ?, ?, ?)",
+    )
+    yield from zip(statements, rows, strict=True)
+
+
+if __name__ == "__main__":
+    main()
