@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -173,19 +174,26 @@ class Indexer:
         tasks.sort(key=lambda task: len(task[1].text))
         total, done = sum(len(sentence.text) for _, sentence in tasks), 0
         reported = self._report(texts, _PARSED)
-        for first in range(0, len(tasks), _SLICE):
-            part = tasks[first : first + _SLICE]
-            vectors = self._embedder.embed([sentence.text.strip() for _, sentence in part])
-            ids = [f"{document.id}.{document.generation}:{sentence.index}" for document, sentence in part]
-            self._vectors.upsert(part[0][0].scope, ids, vectors)
-            done += sum(len(sentence.text) for _, sentence in part)
-            if self._closing:
-                raise _ClosingError
-            if time.monotonic() - reported > _PROGRESS_SECONDS:
-                reported = self._report(texts, _PARSED + (1 - _PARSED) * done / total)
-                if not self._still_indexing(texts):
-                    return
-                self._finish_deletions(but=[text.document for text in texts])  # theirs come when no vector follows
+        with ThreadPoolExecutor(1, "vectors") as writer:  # one slice is written while the next one is embedded
+            writing: Future[None] | None = None
+            for first in range(0, len(tasks), _SLICE):
+                part = tasks[first : first + _SLICE]
+                vectors = self._embedder.embed([sentence.text.strip() for _, sentence in part])
+                ids = [f"{document.id}.{document.generation}:{sentence.index}" for document, sentence in part]
+                if writing is not None:
+                    writing.result()
+                writing = writer.submit(self._vectors.upsert, part[0][0].scope, ids, vectors)
+                done += sum(len(sentence.text) for _, sentence in part)
+                if self._closing:
+                    raise _ClosingError
+                if time.monotonic() - reported > _PROGRESS_SECONDS:
+                    writing.result()
+                    reported = self._report(texts, _PARSED + (1 - _PARSED) * done / total)
+                    if not self._still_indexing(texts):
+                        return
+                    self._finish_deletions(but=[text.document for text in texts])  # theirs come when no vector follows
+            if writing is not None:
+                writing.result()
         _reached("after_vectors", [text.document for text in texts])
 
     def _report(self, texts: Sequence[_Text], progress: float) -> float:
