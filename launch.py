@@ -121,8 +121,10 @@ def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> 
 
 def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services:
     """The running parts; ``stack`` takes what stops them again. The caller owns the state folder."""
+    from assistant.adapters import Adapters
     from assistant.chat import Chat
     from assistant.documents.ingest import Library
+    from assistant.registry import Registry
     from assistant.retrieval.embeddings import Embedder
     from assistant.retrieval.search import Search
     from assistant.retrieval.vectors import Vectors
@@ -140,6 +142,7 @@ def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services
     vectors = Vectors(folder / "vectors", configuration.chroma_url)
     stack.callback(vectors.close)
     stack.callback(lambda: asyncio.run(engine.close()))
+    adapters = Adapters(database=database, engine=engine, registry=Registry(database, folder / "adapters"))
     search = Search(database=database, vectors=vectors, embedder=embedder, settings=configuration.retrieval)
     library = Library(database=database, vectors=vectors, embedder=embedder, folder=folder, limits=configuration.limits)
     library.start()
@@ -150,7 +153,8 @@ def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services
         library=library,
         search=search,
         engine=engine,
-        chat=Chat(database=database, search=search, engine=engine, settings=configuration),
+        adapters=adapters,
+        chat=Chat(database=database, search=search, engine=engine, adapters=adapters, settings=configuration),
         local_admin=local_admin,
     )
 

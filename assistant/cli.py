@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -37,6 +38,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     commands.add_parser("documents", help="list the documents and how far each one is")
     commands.add_parser("status", help="say what runs, where, and how much it holds")
     commands.add_parser("triples", help="print every logged (context, question, answer) as JSON Lines")
+
+    commands.add_parser("adapters", help="list the adapters of the model, and say which one answers")
+    promote = commands.add_parser("promote", help="let an adapter answer from now on")
+    promote.add_argument("version", metavar="VERSION")
+    commands.add_parser("rollback", help="let the adapter answer that did so before")
     parsed = parser.parse_args(arguments)
     parsed.command = parsed.command or "serve"
     return parsed
@@ -51,22 +57,14 @@ def overrides(arguments: argparse.Namespace) -> dict[str, object]:
 def run(arguments: argparse.Namespace, http: httpx.Client) -> int:
     """Runs a command other than ``serve`` and returns the exit code. Raises FielError with the server's words."""
     try:
-        if arguments.command == "ingest":
-            return _ingest(arguments.paths, http)
-        if arguments.command == "ask":
-            return _ask(arguments, http)
-        if arguments.command == "documents":
-            return _documents(http)
-        if arguments.command == "status":
-            return _status(http)
-        return _triples(http)
+        return _COMMANDS[arguments.command](arguments, http)
     except httpx.TransportError as error:
         raise FielError(f"The server does not answer: {error}") from error
 
 
-def _ingest(paths: list[Path], http: httpx.Client) -> int:
+def _ingest(arguments: argparse.Namespace, http: httpx.Client) -> int:
     failed = False
-    for path in paths:
+    for path in arguments.paths:
         with http.stream("POST", "/api/ingest", json={"path": str(path.absolute())}) as response:
             if response.is_error:
                 response.read()
@@ -129,7 +127,7 @@ def _problem(response: httpx.Response) -> str:
         return f"the server answered {response.status_code} {response.reason_phrase}"
 
 
-def _documents(http: httpx.Client) -> int:
+def _documents(_arguments: argparse.Namespace, http: httpx.Client) -> int:
     for document in _checked(http.get("/api/documents"))["documents"]:
         share = f" {document['progress']:.0%}" if document["status"] == "indexing" else ""
         reason = f": {document['reason']}" if document["reason"] else ""
@@ -137,12 +135,36 @@ def _documents(http: httpx.Client) -> int:
     return 0
 
 
-def _status(http: httpx.Client) -> int:
+def _status(_arguments: argparse.Namespace, http: httpx.Client) -> int:
     print(json.dumps(_checked(http.get("/api/status")), ensure_ascii=False, indent=2))
     return 0
 
 
-def _triples(http: httpx.Client) -> int:
+def _adapters(_arguments: argparse.Namespace, http: httpx.Client) -> int:
+    listed = _checked(http.get("/api/adapters"))
+    for adapter in listed["adapters"]:
+        marks = [name for name in ("live", "champion") if listed[name] == adapter["version"]]
+        print(f"{adapter['version']}  {adapter['created_at'][:16]}  {adapter['origin']}  {' '.join(marks)}".rstrip())
+    print(f"{listed['base']}  the base model{'  live' if listed['live'] is None else ''}")
+    if listed["problem"]:
+        print(listed["problem"], file=sys.stderr)
+    return 1 if listed["problem"] else 0
+
+
+def _promote(arguments: argparse.Namespace, http: httpx.Client) -> int:
+    return _swapped(http.post(f"/api/adapters/{quote(arguments.version, safe='')}/promote"))
+
+
+def _rollback(_arguments: argparse.Namespace, http: httpx.Client) -> int:
+    return _swapped(http.post("/api/adapters/rollback"))
+
+
+def _swapped(response: httpx.Response) -> int:
+    print(f"{_checked(response)['live'] or 'The base model'} answers from now on.")
+    return 0
+
+
+def _triples(_arguments: argparse.Namespace, http: httpx.Client) -> int:
     with http.stream("GET", "/api/triples") as response:
         if response.is_error:
             response.read()
@@ -150,3 +172,15 @@ def _triples(http: httpx.Client) -> int:
         for line in response.iter_lines():
             sys.stdout.write(line + "\n")
     return 0
+
+
+_COMMANDS = {
+    "ingest": _ingest,
+    "ask": _ask,
+    "documents": _documents,
+    "status": _status,
+    "triples": _triples,
+    "adapters": _adapters,
+    "promote": _promote,
+    "rollback": _rollback,
+}

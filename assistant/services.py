@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from assistant.adapters import Adapters
 from assistant.chat import Chat
 from assistant.documents.ingest import Library
 from assistant.engines.base import Engine
@@ -20,6 +21,7 @@ class Services:
     library: Library
     search: Search
     engine: Engine
+    adapters: Adapters
     chat: Chat
     local_admin: Person
     """Who everybody is, while the program listens on loopback and asks for no login."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 import assistant
-from assistant.api import conversations, documents, errors, exchanges, openai, system, viewer
+from assistant.api import adapters, conversations, documents, errors, exchanges, openai, system, viewer
 from assistant.api.guard import Guard
 from assistant.services import Services
 
@@ -17,20 +21,32 @@ _FILES_AT_ONCE = 10  # of the largest size, in one upload
 def create(services: Services, *, local_token: str | None = None) -> FastAPI:
     """The application: the API, its documentation at ``/docs`` and the guard that also covers what is mounted later.
 
-    ``local_token`` lets its bearer name files of this machine to ``POST /api/ingest``; without one, nobody can. The
-    caller starts and closes the services.
+    ``local_token`` lets its bearer name files of this machine to ``POST /api/ingest``; without one, nobody can. While
+    it runs, the application keeps the engine at what the registry of adapters says; at its end it closes the engine.
+    The caller starts and closes the other services.
     """
     app: FastAPI = FastAPIOffline(
         title="Fiel",
         version=assistant.__version__,
         description="Ask your own documents, and rate what you are told.",
+        lifespan=_running,
     )
     app.state.services = services
     app.state.local_token = local_token
     errors.install(app)
     app.add_middleware(Guard)
-    for module in (openai, conversations, exchanges, viewer, system):
+    for module in (openai, conversations, exchanges, adapters, viewer, system):
         app.include_router(module.router, max_body_size=_BODY)
     upload = _FILES_AT_ONCE * services.settings.limits.file_mb * 1024**2
     app.include_router(documents.router, max_body_size=upload, form_limits={"max_files": 100, "max_fields": 10})
     return app
+
+
+@asynccontextmanager
+async def _running(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    watching = asyncio.create_task(services.adapters.run())
+    yield
+    watching.cancel()
+    await asyncio.wait([watching])
+    await services.engine.close()

@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from assistant.records import Person
+from assistant.errors import NotAllowedError
+from assistant.records import Person, Role
 from assistant.services import Services
 
 
@@ -25,6 +26,12 @@ def current_person(services: Parts) -> Person:
 
 
 Me = Annotated[Person, Depends(current_person)]
+
+
+def current_admin(person: Me) -> None:
+    """What a router of admins' routes depends on as a whole."""
+    if person.role is not Role.ADMIN:
+        raise NotAllowedError("This is for administrators.")
 
 
 def _storable(text: str) -> str:

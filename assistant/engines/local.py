@@ -7,7 +7,6 @@ changes the set of adapters ever meets a running model.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
@@ -21,7 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils import logging as transformers_logging
 
 from assistant.engines import lora
-from assistant.engines.base import Delta, Sampling
+from assistant.engines.base import Delta, Sampling, model_name
 from assistant.engines.generation import generate
 from assistant.errors import ContextError, EngineError, ModelError
 from assistant.records import Message
@@ -48,7 +47,7 @@ class LocalEngine:
         folder = Path(model).expanduser()
         self._source = str(folder.resolve()) if folder.is_dir() else model
         self._tokenizer, self._base = _load(self._source)
-        self._model = f"{folder.resolve().name}-{_weights_hash(folder)}" if folder.is_dir() else model
+        self._model = model_name(model)
         self._specials = [str(token) for token in self._tokenizer.added_tokens_decoder.values() if token.special]
         self._ends = _end_tokens(self._base, self._tokenizer)
         self._system_role = self._takes_system_role()
@@ -68,8 +67,11 @@ class LocalEngine:
         """Is so from the beginning."""
 
     @property
+    def starts(self) -> int:
+        return 1
+
+    @property
     def model(self) -> str:
-        """The hub name, or a folder's name with the beginning of its weights' SHA-256."""
         return self._model
 
     @property
@@ -99,6 +101,10 @@ class LocalEngine:
             while (delta := await self._work(partial(next, steps, None))) is not None:
                 if delta.text or delta.finish:
                     yield delta
+
+    @property
+    def adapters(self) -> frozenset[str]:
+        return frozenset(self._adapted)
 
     async def load_adapter(self, version: str, folder: Path) -> None:
         await self._work(partial(self._load_adapter, version, folder))
@@ -190,14 +196,6 @@ def _load(source: str) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0]
-
-
-def _weights_hash(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()[:8]
 
 
 def _end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

@@ -28,6 +28,7 @@ class StartingEngine:
     def __init__(self, build: Callable[[], Engine]) -> None:
         self._build = build
         self._built: Future[Engine] = Future()
+        self._built.set_running_or_notify_cancel()  # or the first who gives up waiting would cancel it for all
 
     def start(self) -> None:
         """Begins to build; once."""
@@ -61,6 +62,10 @@ class StartingEngine:
         await (await asyncio.wrap_future(self._built)).ready()
 
     @property
+    def starts(self) -> int:
+        return self._engine.starts
+
+    @property
     def model(self) -> str:
         return self._engine.model
 
@@ -81,6 +86,10 @@ class StartingEngine:
         async with aclosing(self._engine.stream(messages, sampling=sampling, adapter=adapter)) as deltas:
             async for delta in deltas:
                 yield delta
+
+    @property
+    def adapters(self) -> frozenset[str]:
+        return self._engine.adapters
 
     async def load_adapter(self, version: str, folder: Path) -> None:
         await self._engine.load_adapter(version, folder)

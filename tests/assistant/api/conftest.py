@@ -23,7 +23,7 @@ from assistant.retrieval.search import Search
 from assistant.services import Services
 from assistant.settings import Limits, Settings
 from assistant.store.database import Database
-from tests.conftest import People
+from tests.conftest import People, adapters_of
 
 TOKEN = "local-token"
 LIGHTHOUSE = "The lighthouse of Cabo Raso was built in 1894. Its lamp burned olive oil. A keeper lived in it.\n"
@@ -33,6 +33,8 @@ class Parrot:
     """An engine that says the first sentence of the first passage; asked to, it breaks, or goes on for ever."""
 
     model = "parrot-1"
+    starts = 1
+    adapters: frozenset[str] = frozenset()
     notice = None
     follows_instructions = False
     context_tokens = 10_000
@@ -89,13 +91,15 @@ def services(
     *, database: Database, library: Library, search: Search, people: People, engine: Parrot, state: Path
 ) -> Services:
     settings = Settings(state=state, limits=Limits(file_mb=1))
+    adapters = adapters_of(database, engine)
     return Services(
         settings=settings,
         database=database,
         library=library,
         search=search,
         engine=engine,
-        chat=Chat(database=database, search=search, engine=engine, settings=settings),
+        adapters=adapters,
+        chat=Chat(database=database, search=search, engine=engine, adapters=adapters, settings=settings),
         local_admin=people.admin,
     )
 

@@ -40,6 +40,8 @@ class Quoter:
     """
 
     model = "quoter-1"
+    starts = 1
+    adapters: frozenset[str] = frozenset()
     notice: str | None = None
     follows_instructions = False
     context_tokens = 10_000
