@@ -106,7 +106,7 @@ def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> 
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     announcement = state.Server(address=address, pid=os.getpid(), token=state.new_token())
     with ExitStack() as stack:
-        engine = StartingEngine(lambda: _local_engine(configuration, aloud=page))
+        engine = StartingEngine(lambda: _engine(configuration, aloud=page))
         services = build(configuration, engine, stack)
         app = api.create(services, local_token=announcement.token)
         if page:
@@ -159,12 +159,12 @@ def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services
     )
 
 
-def _local_engine(configuration: Settings, *, aloud: bool) -> Engine:
+def _engine(configuration: Settings, *, aloud: bool) -> Engine:
     """``aloud``: nobody may be asking when it fails, so it is said on the terminal too."""
-    from assistant.engines.local import LocalEngine
+    from assistant.engines import choose
 
     try:
-        return LocalEngine(configuration.model)
+        return choose.build(configuration)
     except ModelError as error:
         if aloud:
             print(f"fiel: {error}", file=sys.stderr, flush=True)

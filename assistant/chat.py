@@ -16,6 +16,7 @@ from assistant.adapters import Adapters
 from assistant.citations import cited
 from assistant.engines.base import Delta, Engine, Sampling
 from assistant.errors import EngineError, EngineLostError, InputError, NotFoundError
+from assistant.metrics import Metrics
 from assistant.records import SHARED, Exchange, ExchangeStatus, Passage, Person, Timings, Turn, Usage
 from assistant.retrieval.search import Search
 from assistant.settings import Settings
@@ -69,6 +70,7 @@ class Chat:
         self._search = search
         self._engine = engine
         self._adapters = adapters
+        self.metrics = Metrics()
         self._settings = settings
 
     async def answer(
@@ -241,6 +243,7 @@ class Chat:
         finally:
             # Reached by a stop too, where the task is being cancelled: the log must be written all the same.
             finished = answer.finished()
+            self.metrics.finished(finished)
             await asyncio.shield(asyncio.to_thread(self._finish, finished))
         yield Finished(finished, problem)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -38,6 +38,16 @@ class Generation(_Group):
     """Tokens of an answer, at most."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
     """0 is greedy: the same question over the same passages gives the same answer."""
+
+
+class Vllm(_Group):
+    folder: Path = ROOT / ".venv-vllm"
+    """The environment that vLLM is installed in, by ``make vllm``."""
+    memory_share: Annotated[float, Field(gt=0, le=0.95)] | None = None
+    """Share of the GPU's memory for vLLM; none: half of what is free when it starts, so that training finds the rest.
+    Without a GPU: share of the main memory for its keys and values; none: a tenth."""
+    options: list[str] = []
+    """More options for vLLM's own command line, such as ["--tensor-parallel-size", "2"]."""
 
 
 class Limits(_Group):
@@ -74,11 +84,16 @@ class Settings(BaseSettings):
     """Address of a Chroma server (http://host:port); none: an embedded one in the state folder."""
     model: str = str(ROOT / "data" / "models" / "starter")
     """The language model: a folder or a hub name of any causal model. Default: the bundled starter."""
+    engine: Literal["auto", "local", "vllm"] = "auto"
+    """What runs the model. auto: vLLM where vllm_url is set or there are a GPU and a vLLM environment; else local."""
+    vllm_url: Annotated[str, Field(pattern=r"^https?://[^,\s]+(,\s*https?://[^,\s]+)*$")] | None = None
+    """Address of a vLLM server that runs elsewhere and serves the model; of several, with commas between them."""
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     """How much goes to the log."""
     retrieval: Retrieval = Retrieval()
     generation: Generation = Generation()
     limits: Limits = Limits()
+    vllm: Vllm = Vllm()
 
     @field_validator("host")
     @classmethod

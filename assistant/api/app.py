@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 import assistant
-from assistant.api import adapters, conversations, documents, errors, exchanges, openai, system, viewer
+from assistant.api import adapters, conversations, documents, errors, exchanges, metrics, openai, system, viewer
 from assistant.api.guard import Guard
 from assistant.services import Services
 
@@ -35,7 +35,7 @@ def create(services: Services, *, local_token: str | None = None) -> FastAPI:
     app.state.local_token = local_token
     errors.install(app)
     app.add_middleware(Guard)
-    for module in (openai, conversations, exchanges, adapters, viewer, system):
+    for module in (openai, conversations, exchanges, adapters, viewer, metrics, system):
         app.include_router(module.router, max_body_size=_BODY)
     upload = _FILES_AT_ONCE * services.settings.limits.file_mb * 1024**2
     app.include_router(documents.router, max_body_size=upload, form_limits={"max_files": 100, "max_fields": 10})

@@ -92,6 +92,10 @@ class Engine(Protocol):
         """Forgets an adapter; answers that are being streamed with it finish unharmed."""
         ...
 
+    async def metrics(self) -> str:
+        """What the model's own server tells Prometheus, as text; empty where there is none."""
+        ...
+
     async def close(self) -> None:
         """Stops what is running and frees the model."""
         ...

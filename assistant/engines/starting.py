@@ -97,6 +97,9 @@ class StartingEngine:
     async def unload_adapter(self, version: str) -> None:
         await self._engine.unload_adapter(version)
 
+    async def metrics(self) -> str:
+        return await self._engine.metrics() if self.notice is None else ""
+
     async def close(self) -> None:
         if self._built.done() and self._built.exception() is None:
             await self._built.result().close()

@@ -156,6 +156,16 @@ def withdraw_rating(session: Session, exchange_id: str, *, person_id: int) -> No
     session.execute(delete(RatingRow).where(RatingRow.exchange_id == exchange_id, RatingRow.person_id == person_id))
 
 
+def ratings_by_adapter(session: Session) -> dict[tuple[str | None, int], int]:
+    """How many ratings of each value the answers of each adapter have; no adapter: those of base models."""
+    rows = session.execute(
+        select(ExchangeRow.adapter, RatingRow.value, func.count())
+        .join(RatingRow, RatingRow.exchange_id == ExchangeRow.id)
+        .group_by(ExchangeRow.adapter, RatingRow.value)
+    )
+    return {(adapter, value): number for adapter, value, number in rows}
+
+
 def count(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(ExchangeRow)) or 0
 

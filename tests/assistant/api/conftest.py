@@ -77,6 +77,9 @@ class Parrot:
     async def unload_adapter(self, version: str) -> None:
         raise NotImplementedError
 
+    async def metrics(self) -> str:
+        return ""
+
     async def close(self) -> None:
         pass
 

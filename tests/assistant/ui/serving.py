@@ -83,6 +83,9 @@ class Quoter:
     async def unload_adapter(self, version: str) -> None:
         raise NotImplementedError
 
+    async def metrics(self) -> str:
+        return ""
+
     async def close(self) -> None:
         pass
 
