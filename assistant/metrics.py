@@ -16,28 +16,27 @@ class Metrics:
     """Counts from the start of the program on. Safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        kept = {"registry": self._registry}
-        self._answers = Counter("fiel_answers", "Answers by how they ended.", ["adapter", "status"], **kept)
-        self._tokens = Counter("fiel_answer_tokens", "Tokens of answers.", ["adapter"], **kept)
+        self._registry = here = CollectorRegistry()
+        self._answers = Counter("fiel_answers", "Answers by how they ended.", ["adapter", "status"], registry=here)
+        self._tokens = Counter("fiel_answer_tokens", "Tokens of answers.", ["adapter"], registry=here)
         self._speaking = Counter(
             "fiel_answer_seconds",
             "Seconds from first to last token: tokens divided by it are tokens/s.",
             ["adapter"],
-            **kept,
+            registry=here,
         )
         self._first = Histogram(
-            "fiel_first_token_seconds", "From the question to the first token.", ["adapter"], buckets=_SECONDS, **kept
+            "fiel_first_token_seconds", "From the question to the first token.", ["adapter"], buckets=_SECONDS, registry=here
         )
         self._retrieval = Histogram(
-            "fiel_retrieval_seconds", "From the question to its passages.", buckets=_SECONDS, **kept
+            "fiel_retrieval_seconds", "From the question to its passages.", buckets=_SECONDS, registry=here
         )
-        self._running = Gauge("fiel_answers_running", "Answers being given.", ["adapter"], **kept)
-        self._waiting = Gauge("fiel_engine_waiting", "1 while questions wait for the language model.", **kept)
-        self._queue = Gauge("fiel_documents_queued", "Documents that wait to be indexed.", **kept)
-        self._ratings = Gauge("fiel_ratings", "Ratings by adapter and value.", ["adapter", "value"], **kept)
-        self._live = Gauge("fiel_live_adapter", "1 for the adapter that answers.", ["adapter", "model"], **kept)
-        self._fallback = Gauge("fiel_champion_not_served", "1 while another version answers for the champion.", **kept)
+        self._running = Gauge("fiel_answers_running", "Answers being given.", ["adapter"], registry=here)
+        self._waiting = Gauge("fiel_engine_waiting", "1 while questions wait for the language model.", registry=here)
+        self._queue = Gauge("fiel_documents_queued", "Documents that wait to be indexed.", registry=here)
+        self._ratings = Gauge("fiel_ratings", "Ratings by adapter and value.", ["adapter", "value"], registry=here)
+        self._live = Gauge("fiel_live_adapter", "1 for the adapter that answers.", ["adapter", "model"], registry=here)
+        self._fallback = Gauge("fiel_champion_not_served", "1 while another version answers for the champion.", registry=here)
 
     def finished(self, exchange: Exchange) -> None:
         """An answer has ended, in whatever way."""
