@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from trainer.pretrain.starter_init import prepare_heads
 from trainer.pretrain.starter_model import Shape, Starter, branched_attention, load_starter, save_starter
 from trainer.pretrain.tokenizer import train_tokenizer
 
-TINY = Shape(vocabulary=700, width=64, layers=2, heads=2, hidden=64, context=1024)
+TINY = Shape(vocabulary=700, width=64, layers=2, heads=2, head_width=32, hidden=64, context=1024)
 CITIES = ("Lisbon", "Oslo", "Quito", "Dakar", "Turin", "Perth", "Hanoi", "Lagos")
 
 
@@ -44,7 +46,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 def _rows(tokenizer: PreTrainedTokenizerFast, *, count: int) -> list[Row]:
     maker, draw = RowMaker(tokenizer=tokenizer), random.Random(3)
-    sizes = Sizes(passages=(2, 3), sentences=(2, 3), branches=8, context=900, refusals=0.3)
+    sizes = Sizes(passages=(2, 3), sentences=(2, 3), branches=8, context=900, found=0.5, refusals=0.3)
     made = (maker.make(TEXTS[:4], TEXTS[4:], sizes=sizes, draw=draw, made=0.5) for _ in range(count))
     return [row for row in made if row is not None]
 
@@ -131,22 +133,23 @@ def test_prepared_heads_copy_before_any_training_and_a_few_steps_lower_the_loss(
 
 
 def test_guidance_measures_where_the_guided_heads_look(tokenizer: PreTrainedTokenizerFast) -> None:
-    """With all queries zero, attention is even, and what rests on a span of n tokens is known."""
+    """With all queries zero attention is even, so that what rests on a span follows from its length."""
     torch.manual_seed(0)
-    net = Starter(Shape(vocabulary=700, width=64, layers=3, heads=2, hidden=64, context=1024))
+    net = Starter(Shape(vocabulary=700, width=64, layers=3, heads=4, head_width=16, hidden=64, context=1024))
     for layer in net.layers:
         torch.nn.init.zeros_(layer.get_submodule("self_attn").get_parameter("q_proj.weight"))
-    row = next(r for r in _rows(tokenizer, count=20) if len(r.branches) > 1 and r.branches[0].source)
-    [branch] = [b for b in row.branches[:1] if b.source]
-    row = Row(row.context, [branch])
+    row = next(r for r in _rows(tokenizer, count=20) if len(r.branches) > 1 and r.branches[-1].source is None)
     tokens, positions, length = lay_out(row)
-    looks = Looks(branched_attention(context=len(row.context), branches=1))
+    looks = Looks(branched_attention(context=len(row.context), branches=len(row.branches)))
     with torch.no_grad():
         net(tokens, positions, looks)
-        measured = guidance(looks, row, length=length).item()
-    assert branch.source is not None
-    seen = torch.tensor([len(row.context) + branch.answer_start + step for step in range(len(branch.copied[:8]))])
-    first, last = branch.source
-    token_weights = torch.tensor([3.0] + [0.3] * (len(seen) - 1))
-    expected = 3.0 * (seen[0].log() - torch.tensor(last - first).log()) + (token_weights * seen.log()).sum()
-    assert measured == pytest.approx(expected.item(), rel=1e-4)
+        measured = guidance(looks, replace(row, sentences=[(3, 4)]), length=length, draw=random.Random(0)).item()
+    expected = 0.0
+    for branch in row.branches:
+        seen = len(row.context) + branch.answer_start
+        expected += 0.5 * math.log(seen / (branch.answer_start - 6))
+        if branch.source is not None:
+            first, last = branch.source
+            expected += 3.0 * math.log(seen / (last - first)) + 2.0 * math.log(seen)
+            expected += sum(0.3 * math.log(seen + step) for step in range(1, len(branch.copied[:8])))
+    assert measured == pytest.approx(expected, rel=1e-4)

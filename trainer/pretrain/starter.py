@@ -22,8 +22,10 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -59,12 +61,12 @@ class Plan:
 
     duration: float
     begin: float = 0.0
-    step: float = 1.5
-    save_every: float = 300.0
+    step: float = 0.6
+    save_every: float = 240.0
     processes: int = 2
     seed: int = 1
-    learning_rate: float = 1.5e-3
-    copying: float = 0.05
+    learning_rate: float = 1.2e-3
+    copying: float = 0.02
     shape: Shape = field(default_factory=Shape)
 
 
@@ -118,12 +120,12 @@ def sizes_at(progress: float) -> Sizes:
     """Row sizes when a share ``progress`` of the training is done. Refusals come late: their one first token would
     outweigh every single sentence before choosing is learnt."""
     if progress < 0.1:
-        return Sizes((1, 2), (1, 3), 14, 450, refusals=0.0)
+        return Sizes((1, 2), (1, 3), 14, 450, found=0.2, refusals=0.0)
     if progress < 0.3:
-        return Sizes((1, 3), (2, 5), 16, 700, refusals=0.0)
+        return Sizes((1, 3), (2, 5), 16, 700, found=0.4, refusals=0.0)
     if progress < 0.55:
-        return Sizes((2, 4), (3, 6), 18, 1000, refusals=0.05)
-    return Sizes((3, 4), (4, 7), 20, 1400, refusals=0.12)
+        return Sizes((2, 4), (3, 6), 18, 1000, found=0.6, refusals=0.05)
+    return Sizes((3, 4), (4, 7), 20, 1400, found=0.8, refusals=0.12)
 
 
 def draw_row(data: Data, maker: RowMaker, *, progress: float, draw: random.Random) -> Row:
@@ -185,7 +187,7 @@ def loss_of(net: Starter, row: Row, *, guide: float, draw: random.Random) -> tup
         logits = F.linear(hidden, net.embed_tokens.weight)
     loss = (F.cross_entropy(logits.float(), tokens[at + 1], reduction="none") * weights).sum()
     if guide and count:
-        loss = loss + guide * guidance(looks, row, length=length)
+        loss = loss + guide * guidance(looks, row, length=length, draw=draw)
     return loss, float(weights.sum())
 
 
@@ -201,41 +203,62 @@ class Looks:
         return self.attention(q, k, v)
 
 
-def guidance(looks: Looks, row: Row, *, length: int) -> Tensor:
-    """What two heads of two layers look at where answers begin is told to them (guided attention, Liu et al. 2016):
-    in the last layer but two at any token of the sentence that answers; in the last but one at the very token that is
-    copied next. Choosing a sentence takes far longer to emerge from the tokens' losses alone. Returns the weighted sum
-    of the negative logarithms of the attention that rests where it should."""
-    sentences, tokens = [], []
+def guidance(looks: Looks, row: Row, *, length: int, draw: random.Random) -> Tensor:
+    """What some heads look at is told to them (guided attention, Liu et al. 2016), because choosing a sentence takes
+    far longer to emerge from the tokens' losses alone. Where an answer begins, the last layers but two, but one, and
+    the last look at the words of the question, at any token of the sentence that answers, and at the token that is
+    copied next; and in the last layer but two each token of a passage looks at the first one of its sentence. Returns
+    the weighted sum of the negative logarithms of the attention that rests where it should."""
+    asked, sentences, tokens = [], [], []
+    context = len(row.context)
     for number, branch in enumerate(row.branches):
+        at = branch.answer_start - 1
+        begin = context + number * length
+        asked.append(_Look(begin + at, begin + 4, begin + at - 1, 0.5))
         if branch.source is not None:
-            at = branch.answer_start - 1
-            sentences.append((number, at, *branch.source, 3.0))
+            sentences.append(_Look(begin + at, *branch.source, 3.0))
             tokens += [
-                (number, at + step, place, place + 1, 3.0 if step == 0 else 0.3)
+                _Look(begin + at + step, place, place + 1, 2.0 if step == 0 else 0.3)
                 for step, place in enumerate(branch.copied[:8])
             ]
-    if not sentences:
+    starts = [
+        _Look(draw.randrange(first + 1, last), first, first + 1, 0.1)
+        for first, last in draw.choices(row.sentences, k=40)
+        if last - first > 1
+    ]
+    attend = partial(_misplaced, row=row, length=length)
+    losses = (
+        attend(looks.layers[-3], heads=slice(3, 4), looks=asked),
+        attend(looks.layers[-3], heads=slice(2, 3), looks=starts),
+        attend(looks.layers[-2], heads=slice(0, 2), looks=sentences),
+        attend(looks.layers[-1], heads=slice(0, 2), looks=tokens),
+    )
+    return torch.stack(losses).sum()
+
+
+class _Look(NamedTuple):
+    """From token ``at`` of the row to the tokens ``first`` to ``last`` - 1."""
+
+    at: int
+    first: int
+    last: int
+    weight: float
+
+
+def _misplaced(layer: tuple[Tensor, Tensor], *, heads: slice, looks: Sequence[_Look], row: Row, length: int) -> Tensor:
+    if not looks:
         return torch.zeros(())
-    return _misplaced(looks.layers[-3], sentences, row, length) + _misplaced(looks.layers[-2], tokens, row, length)
-
-
-def _misplaced(
-    layer: tuple[Tensor, Tensor], wanted: Sequence[tuple[int, int, int, int, float]], row: Row, length: int
-) -> Tensor:
-    """``wanted``: branch, place in it, the range of the context to look at, weight."""
-    context, count = len(row.context), len(row.branches)
-    q, k = (x[:2].float() for x in layer)
-    branch, place, first, last, weight = (torch.tensor(column) for column in zip(*wanted, strict=True))
-    queries = q[:, context + branch * length + place] * q.shape[-1] ** -0.5
-    far = queries @ k[:, :context].transpose(1, 2)
-    own_keys = k[:, context:].view(len(k), count, length, -1)[:, branch]
-    near = torch.einsum("hpd,hpld->hpl", queries, own_keys)
-    near = near.masked_fill(torch.arange(length) > place[:, None], -torch.inf)
-    columns = torch.arange(context)
+    context = len(row.context)
+    q, k = (x[heads].float() for x in layer)
+    at, first, last, weight = (torch.tensor(column) for column in zip(*looks, strict=True))
+    scores = q[:, at] @ k.transpose(1, 2) * q.shape[-1] ** -0.5
+    columns = torch.arange(k.shape[1])
+    branch = torch.where(columns < context, -1, (columns - context) // length)
+    own = (branch == -1) | (branch == ((at - context) // length)[:, None])
+    seen = (columns <= at[:, None]) & own
     inside = (columns >= first[:, None]) & (columns < last[:, None])
-    rests = far.masked_fill(~inside, -torch.inf).logsumexp(-1)
-    missed = torch.cat((far, near), dim=-1).logsumexp(-1) - rests
+    rests = scores.masked_fill(~inside, -torch.inf).logsumexp(-1)
+    missed = scores.masked_fill(~seen, -torch.inf).logsumexp(-1) - rests
     summed: Tensor = (missed.mean(0) * weight).sum()
     return summed
 
@@ -315,7 +338,7 @@ def _worker(  # noqa: PLR0917
     probe_rows = list(_probe_rows(data, maker)) if rank == 0 else []
     begin, saved, tokens, step, progress = time.monotonic(), 0.0, 0.0, 0, plan.begin
     while progress < 1.0:
-        adam.param_groups[0]["lr"] = plan.learning_rate * min(1.0, (step + 1) / 100, (1.0 - progress) / 0.5)
+        adam.param_groups[0]["lr"] = plan.learning_rate * min(1.0, (step + 1) / 200, (1.0 - progress) / 0.5)
         sums = _gather_gradients(net, data, maker, plan=plan, progress=progress, draw=draw)
         loss, weight, seen, elapsed = _add_up(net, torch.tensor([*sums, time.monotonic() - begin]))
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -330,7 +353,8 @@ def _worker(  # noqa: PLR0917
                 saved = elapsed
                 report["probe"] = round(probe(net, probe_rows), 4)
                 save_starter(net, tokenizer, out)
-            print(json.dumps(report), flush=True)
+            if step % 20 == 0 or "probe" in report:
+                print(json.dumps(report), flush=True)
     dist.destroy_process_group()
 
 
@@ -373,7 +397,11 @@ def _probe_rows(data: Data, maker: RowMaker) -> Iterator[Row]:
     while True:
         for document in data.probe * 5:
             row = maker.make(
-                document, data.probe[0][:2], sizes=Sizes((3, 4), (4, 7), 8, 1400, refusals=0.0), draw=draw, made=0
+                document,
+                data.probe[0][:2],
+                sizes=Sizes((3, 4), (4, 7), 8, 1400, found=0.0, refusals=0.0),
+                draw=draw,
+                made=0,
             )
             if row is not None:
                 yield row

@@ -96,7 +96,7 @@ def _window(text: Text, start: int | None, draw: random.Random) -> Window:
                 target = index
                 break
     first = min(max(0, target - draw.randrange(size)), len(text.sentences) - size)
-    return Window(text, first, first + size)
+    return Window(text, first, first + size, target)
 
 
 @torch.inference_mode()

@@ -10,7 +10,7 @@ import random
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from transformers import PreTrainedTokenizerFast
 
@@ -34,11 +34,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Sentences ``first`` to ``end`` - 1 of a text, less those in ``dropped``."""
+    """Sentences ``first`` to ``end`` - 1 of a text around ``centre``, less those in ``dropped``."""
 
     text: Text
     first: int
     end: int
+    centre: int
     dropped: frozenset[int] = frozenset()
 
     def holds(self, asked: Asked) -> bool:
@@ -48,13 +49,15 @@ class Window:
         """Whether any part of what answers the question is in the window."""
         return any(self.first <= i < self.end and i not in self.dropped for i in range(asked.first, asked.last + 1))
 
+    def kept(self) -> list[int]:
+        return [i for i in range(self.first, self.end) if i not in self.dropped]
+
     def render(self) -> str:
-        kept = (i for i in range(self.first, self.end) if i not in self.dropped)
-        return "".join(self.text.sentences[i] for i in kept).strip()
+        return "".join(self.text.sentences[i] for i in self.kept()).strip()
 
     def offset_of(self, sentence: int) -> int:
         """Where sentence ``sentence`` begins in ``render()``."""
-        before = [self.text.sentences[i] for i in range(self.first, sentence) if i not in self.dropped]
+        before = [self.text.sentences[i] for i in self.kept() if i < sentence]
         return len("".join([*before, self.text.sentences[sentence]]).lstrip()) - len(
             self.text.sentences[sentence].lstrip()
         )
@@ -76,19 +79,23 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Row:
+    """``sentences`` are those of the passages: first token in the context, token after the last."""
+
     context: list[int]
     branches: list[Branch]
+    sentences: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How large rows are: passages, sentences in each, branches, and tokens of the context at most. About a share
-    ``refusals`` of the questions have no answer in the passages."""
+    """How large rows are: passages, sentences in each, branches, and tokens of the context at most. A share ``found``
+    of the rows are as after a search; about a share ``refusals`` of the questions have no answer in the passages."""
 
     passages: tuple[int, int]
     sentences: tuple[int, int]
     branches: int
     context: int
+    found: float
     refusals: float
 
 
@@ -125,18 +132,28 @@ def draw_windows(
     strangers = min(len(others), sum(draw.random() < 0.25 for _ in range(count - 1)))
     windows: list[Window] = []
     for text in [*(draw.choice(document) for _ in range(count - strangers)), *draw.sample(list(others), strangers)]:
-        size = min(draw.randint(*sizes.sentences), len(text.sentences))
-        first = draw.randint(0, len(text.sentences) - size)
-        window = Window(text, first, first + size)
+        window = _around(_centre(text, draw), text, size=draw.randint(*sizes.sentences))
         if all(w.text is not text or w.end <= window.first or window.end <= w.first for w in windows):
             windows.append(window)
     if draw.random() < 0.3:
         at = draw.randrange(len(windows))
         if windows[at].end - windows[at].first >= 3:
             gone = draw.randrange(windows[at].first, windows[at].end)
-            windows[at] = replace(windows[at], dropped=frozenset({gone}))
+            windows[at] = replace(windows[at], dropped=frozenset({gone} - {windows[at].centre}))
     draw.shuffle(windows)
     return windows
+
+
+def _centre(text: Text, draw: random.Random) -> int:
+    """A sentence to find: mostly one that people asked about, where there are such."""
+    asked = asked_of(text) if draw.random() < 0.8 else []
+    return draw.choice(asked).first if asked else draw.randrange(len(text.sentences))
+
+
+def _around(centre: int, text: Text, *, size: int) -> Window:
+    """A window as search makes it: cut off at the ends of the text."""
+    first = max(0, centre - size // 2)
+    return Window(text, first, min(len(text.sentences), centre + (size + 1) // 2), centre)
 
 
 class RowMaker:
@@ -160,10 +177,12 @@ class RowMaker:
         """
         windows = draw_windows(document, others, sizes=sizes, draw=draw)
         answerable, unanswerable = self._questions(document, windows, made=made, draw=draw)
+        if draw.random() < sizes.found:
+            answerable = _as_found(answerable, windows[0], made=4 if made == 1 else 2, draw=draw)
         longest = 6 if draw.random() < 0.65 else 90
         wanted = sizes.branches if longest == 6 else sizes.branches // 2
         refused = sum(draw.random() < sizes.refusals for _ in range(wanted))
-        chosen = _favour_first(answerable, wanted - refused, draw)
+        chosen = draw.sample(answerable, min(len(answerable), wanted - refused))
         refusals = draw.sample(unanswerable, min(len(unanswerable), refused))
         if not chosen:
             return None
@@ -176,7 +195,8 @@ class RowMaker:
         for asked in refusals:
             question, answer = self._ask(asked, prompt, draw), self._encode(f" {refusal}{self.tokenizer.eos_token}")
             branches.append(Branch(question + answer, len(question)))
-        return Row(prompt.tokens, branches)
+        sentences = [prompt.sentence(window, at, i) for at, window in enumerate(windows) for i in window.kept()]
+        return Row(prompt.tokens, branches, sentences)
 
     def _questions(
         self, document: Sequence[Text], windows: list[Window], *, made: float, draw: random.Random
@@ -236,9 +256,7 @@ class RowMaker:
     ) -> Branch:
         question = self._ask(asked, prompt, draw)
         answer = self._encode(f" {_answer(asked, window, number)}{self.tokenizer.eos_token}")[:longest]
-        at, text = prompt.starts[number - 1], window.text.sentences[asked.first : asked.last + 1]
-        at += window.offset_of(asked.first)
-        source = prompt.tokens_of(at, at + len("".join(text).strip()))
+        source = prompt.sentence(window, number - 1, asked.first, asked.last)
         copied = [source[0]]
         for token, position in zip(answer[1:], range(source[0] + 1, source[1]), strict=False):
             if prompt.tokens[position] != token:
@@ -260,19 +278,24 @@ class _Prompt:
     starts: tuple[int, ...]
     tail: str
 
-    def tokens_of(self, start: int, end: int) -> tuple[int, int]:
-        """The tokens that spell the characters ``start`` to ``end`` - 1; a token's leading space counts as its own."""
+    def sentence(self, window: Window, number: int, index: int, last: int | None = None) -> tuple[int, int]:
+        """The tokens of a sentence (or of sentences ``index`` to ``last``) of the window that stands at ``number``
+        from 0; a token's leading space counts as its own."""
+        start = self.starts[number] + window.offset_of(index)
+        sentences = window.text.sentences[index : (index if last is None else last) + 1]
+        end = start + len("".join(sentences).strip())
         first = bisect_right(self.offsets, start, key=lambda offset: offset[1])
         return first, max(first + 1, bisect_left(self.offsets, end, key=lambda offset: offset[0]))
 
 
-def _favour_first(
-    answerable: list[tuple[Asked, Window, int]], count: int, draw: random.Random
+def _as_found(
+    answerable: list[tuple[Asked, Window, int]], first: Window, *, made: int, draw: random.Random
 ) -> list[tuple[Asked, Window, int]]:
-    """``count`` questions, three times as likely about the first passage: search puts the best passage first.
-    Weighted sampling without replacement (Efraimidis & Spirakis 2006)."""
-    keys = {id(item): draw.random() ** (1 / 3 if item[2] == 1 else 1) for item in answerable}
-    return sorted(answerable, key=lambda item: -keys[id(item)])[:count]
+    """As after a search, which puts a window around the best sentence first: two questions of three are about it."""
+    about = [item for item in answerable if item[1] is first and item[0].first <= first.centre <= item[0].last]
+    about += [(a, first, 1) for _ in range(made) if (a := made_from(first.text, first.centre, draw)) is not None]
+    other = [item for item in answerable if item[1] is not first or item[0].first != first.centre]
+    return about + draw.sample(other, min(len(other), round(len(about) * 0.5 + draw.random())))
 
 
 def _answer(asked: Asked, window: Window, number: int) -> str:
