@@ -26,7 +26,11 @@ class Metrics:
             registry=here,
         )
         self._first = Histogram(
-            "fiel_first_token_seconds", "From the question to the first token.", ["adapter"], buckets=_SECONDS, registry=here
+            "fiel_first_token_seconds",
+            "From the question to the first token.",
+            ["adapter"],
+            buckets=_SECONDS,
+            registry=here,
         )
         self._retrieval = Histogram(
             "fiel_retrieval_seconds", "From the question to its passages.", buckets=_SECONDS, registry=here
@@ -36,7 +40,9 @@ class Metrics:
         self._queue = Gauge("fiel_documents_queued", "Documents that wait to be indexed.", registry=here)
         self._ratings = Gauge("fiel_ratings", "Ratings by adapter and value.", ["adapter", "value"], registry=here)
         self._live = Gauge("fiel_live_adapter", "1 for the adapter that answers.", ["adapter", "model"], registry=here)
-        self._fallback = Gauge("fiel_champion_not_served", "1 while another version answers for the champion.", registry=here)
+        self._fallback = Gauge(
+            "fiel_champion_not_served", "1 while another version answers for the champion.", registry=here
+        )
 
     def finished(self, exchange: Exchange) -> None:
         """An answer has ended, in whatever way."""

@@ -98,9 +98,9 @@ def is_of(answer: str, marker: str) -> bool:
 def test_streams_in_pieces_with_usage_at_the_end(opened: Opened) -> None:
     async def run() -> None:
         async with opened() as engine:
-            async with aclosing(engine.stream(QUESTION, sampling=Sampling(max_tokens=8))) as stream:
+            async with aclosing(engine.stream(QUESTION, sampling=Sampling(max_tokens=40))) as stream:
                 *pieces, last = [delta async for delta in stream]
-            assert len(pieces) > 2
+            assert len(pieces) > 1  # a busy server sends several tokens at once
             assert all(piece.text for piece in pieces)
             assert last.finish in ("stop", "length")
             assert last.usage is not None
