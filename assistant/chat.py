@@ -12,9 +12,11 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from assistant import followups, language, prompts
+from assistant.adapters import Adapters
 from assistant.citations import cited
 from assistant.engines.base import Delta, Engine, Sampling
-from assistant.errors import EngineError, InputError, NotFoundError
+from assistant.errors import EngineError, EngineLostError, InputError, NotFoundError
+from assistant.metrics import Metrics
 from assistant.records import SHARED, Exchange, ExchangeStatus, Passage, Person, Timings, Turn, Usage
 from assistant.retrieval.search import Search
 from assistant.settings import Settings
@@ -61,10 +63,14 @@ Event = Waiting | Retrieved | Token | Finished
 class Chat:
     """Answers questions. One instance serves all people at once."""
 
-    def __init__(self, *, database: Database, search: Search, engine: Engine, settings: Settings) -> None:
+    def __init__(
+        self, *, database: Database, search: Search, engine: Engine, adapters: Adapters, settings: Settings
+    ) -> None:
         self._database = database
         self._search = search
         self._engine = engine
+        self._adapters = adapters
+        self.metrics = Metrics()
         self._settings = settings
 
     async def answer(
@@ -95,39 +101,40 @@ class Chat:
             turns, private = tuple(history[-_TURNS:]), private or bool(history)
         if (reason := self._engine.notice) is not None:
             yield Waiting(reason)
-            await self._engine.ready()
+        await self._adapters.ready()
         query = await self._search_query(question, turns)
         scopes = (SHARED, person.scope)
         found = await asyncio.to_thread(self._search.search, query, scopes=scopes, document_ids=document_ids)
         passages, turns, left_out = await self._fit(question, found.passages, turns)
-        exchange = Exchange(
-            id=uuid4().hex,
-            conversation_id=conversation_id or "",
-            person_id=person.id,
-            question=question,
-            search_query=query,
-            document_ids=tuple(document_ids),
-            history=turns,
-            passages=passages,
-            left_out=left_out,
-            hits=found.hits,
-            prompt_version=prompts.VERSION,
-            model=self._engine.model,
-            adapter=None,
-            answer="",
-            citations=(),
-            refused=False,
-            status=ExchangeStatus.STREAMING,
-            private=private or any(passage.scope != SHARED for passage in passages),
-            prompt_tokens=0,
-            completion_tokens=0,
-            timings=Timings(retrieve=_milliseconds_since(started), first_token=None, total=0.0),
-            created_at=datetime.now(UTC),
-        )
-        exchange = await self._begun(exchange, replaces)
-        async with aclosing(self._stream(exchange, started)) as events:
-            async for event in events:
-                yield event
+        with self._adapters.answer() as adapter:
+            exchange = Exchange(
+                id=uuid4().hex,
+                conversation_id=conversation_id or "",
+                person_id=person.id,
+                question=question,
+                search_query=query,
+                document_ids=tuple(document_ids),
+                history=turns,
+                passages=passages,
+                left_out=left_out,
+                hits=found.hits,
+                prompt_version=prompts.VERSION,
+                model=self._engine.model,
+                adapter=adapter,
+                answer="",
+                citations=(),
+                refused=False,
+                status=ExchangeStatus.STREAMING,
+                private=private or any(passage.scope != SHARED for passage in passages),
+                prompt_tokens=0,
+                completion_tokens=0,
+                timings=Timings(retrieve=_milliseconds_since(started), first_token=None, total=0.0),
+                created_at=datetime.now(UTC),
+            )
+            exchange = await self._begun(exchange, replaces)
+            async with aclosing(self._stream(exchange, started)) as events:
+                async for event in events:
+                    yield event
 
     def _checked(self, question: str) -> str:
         question = question.strip()
@@ -236,6 +243,7 @@ class Chat:
         finally:
             # Reached by a stop too, where the task is being cancelled: the log must be written all the same.
             finished = answer.finished()
+            self.metrics.finished(finished)
             await asyncio.shield(asyncio.to_thread(self._finish, finished))
         yield Finished(finished, problem)
 
@@ -245,9 +253,20 @@ class Chat:
             return
         messages = prompts.render(question=exchange.question, passages=exchange.passages, history=exchange.history)
         sampling = Sampling(max_tokens=self.answer_tokens, temperature=self._settings.generation.temperature)
-        async with aclosing(self._engine.stream(messages, sampling=sampling, adapter=exchange.adapter)) as stream:
-            async for delta in stream:
-                yield delta
+        for last_try in (False, True):
+            said = False
+            try:
+                async with aclosing(
+                    self._engine.stream(messages, sampling=sampling, adapter=exchange.adapter)
+                ) as stream:
+                    async for delta in stream:
+                        said = True
+                        yield delta
+                return
+            except EngineLostError:
+                if said or last_try:  # what the person has read cannot be taken back
+                    raise
+                await self._adapters.ready()
 
     def _finish(self, exchange: Exchange) -> None:
         with self._database.write() as session:

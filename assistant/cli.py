@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -47,6 +48,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add.add_argument("--admin", action="store_true", help="make the person an administrator")
     reset = users.add_parser("reset", help="end a person's password and sessions; prints a link to choose a new one")
     reset.add_argument("name")
+    commands.add_parser("adapters", help="list the adapters of the model, and say which one answers")
+    promote = commands.add_parser("promote", help="let an adapter answer from now on")
+    promote.add_argument("version", metavar="VERSION")
+    commands.add_parser("rollback", help="let the adapter answer that did so before")
     parsed = parser.parse_args(arguments)
     parsed.command = parsed.command or "serve"
     return parsed
@@ -66,22 +71,14 @@ def run(arguments: argparse.Namespace, http: httpx.Client, *, address: str) -> i
     try:
         if arguments.command == "users":
             return _users(arguments, http, address)
-        if arguments.command == "ingest":
-            return _ingest(arguments.paths, http)
-        if arguments.command == "ask":
-            return _ask(arguments, http)
-        if arguments.command == "documents":
-            return _documents(http)
-        if arguments.command == "status":
-            return _status(http)
-        return _triples(http)
+        return _COMMANDS[arguments.command](arguments, http)
     except httpx.TransportError as error:
         raise FielError(f"The server does not answer: {error}") from error
 
 
-def _ingest(paths: list[Path], http: httpx.Client) -> int:
+def _ingest(arguments: argparse.Namespace, http: httpx.Client) -> int:
     failed = False
-    for path in paths:
+    for path in arguments.paths:
         with http.stream("POST", "/api/ingest", json={"path": str(path.absolute())}) as response:
             if response.is_error:
                 response.read()
@@ -144,7 +141,7 @@ def _problem(response: httpx.Response) -> str:
         return f"the server answered {response.status_code} {response.reason_phrase}"
 
 
-def _documents(http: httpx.Client) -> int:
+def _documents(_arguments: argparse.Namespace, http: httpx.Client) -> int:
     for document in _checked(http.get("/api/documents"))["documents"]:
         share = f" {document['progress']:.0%}" if document["status"] == "indexing" else ""
         reason = f": {document['reason']}" if document["reason"] else ""
@@ -152,12 +149,36 @@ def _documents(http: httpx.Client) -> int:
     return 0
 
 
-def _status(http: httpx.Client) -> int:
+def _status(_arguments: argparse.Namespace, http: httpx.Client) -> int:
     print(json.dumps(_checked(http.get("/api/status")), ensure_ascii=False, indent=2))
     return 0
 
 
-def _triples(http: httpx.Client) -> int:
+def _adapters(_arguments: argparse.Namespace, http: httpx.Client) -> int:
+    listed = _checked(http.get("/api/adapters"))
+    for adapter in listed["adapters"]:
+        marks = [name for name in ("live", "champion") if listed[name] == adapter["version"]]
+        print(f"{adapter['version']}  {adapter['created_at'][:16]}  {adapter['origin']}  {' '.join(marks)}".rstrip())
+    print(f"{listed['base']}  the base model{'  live' if listed['live'] is None else ''}")
+    if listed["problem"]:
+        print(listed["problem"], file=sys.stderr)
+    return 1 if listed["problem"] else 0
+
+
+def _promote(arguments: argparse.Namespace, http: httpx.Client) -> int:
+    return _swapped(http.post(f"/api/adapters/{quote(arguments.version, safe='')}/promote"))
+
+
+def _rollback(_arguments: argparse.Namespace, http: httpx.Client) -> int:
+    return _swapped(http.post("/api/adapters/rollback"))
+
+
+def _swapped(response: httpx.Response) -> int:
+    print(f"{_checked(response)['live'] or 'The base model'} answers from now on.")
+    return 0
+
+
+def _triples(_arguments: argparse.Namespace, http: httpx.Client) -> int:
     with http.stream("GET", "/api/triples") as response:
         if response.is_error:
             response.read()
@@ -184,3 +205,15 @@ def _users(arguments: argparse.Namespace, http: httpx.Client, address: str) -> i
         made = _checked(http.post(f"/api/people/{found}/reset"))
     print(f"Within three days, {arguments.name} can choose a password under this link, once:\n{address}{made['link']}")
     return 0
+
+
+_COMMANDS = {
+    "ingest": _ingest,
+    "ask": _ask,
+    "documents": _documents,
+    "status": _status,
+    "triples": _triples,
+    "adapters": _adapters,
+    "promote": _promote,
+    "rollback": _rollback,
+}

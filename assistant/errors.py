@@ -10,6 +10,7 @@ FielError
 ├── DocumentError         a file cannot be read; the text says why and what to do
 └── EngineError           the language model failed
     ├── ModelError        a model or an adapter cannot be loaded
+    ├── EngineLostError   the model's process ended or cannot be reached; it is being waited for
     └── ContextError      the request is longer than the model's window
 """
 
@@ -51,6 +52,10 @@ class EngineError(FielError):
 
 
 class ModelError(EngineError):
+    pass
+
+
+class EngineLostError(EngineError):
     pass
 
 

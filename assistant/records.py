@@ -322,3 +322,46 @@ class Usage:
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A version of a LoRA adapter for the model ``base``; nothing of it ever changes but ``predecessor``.
+
+    ``predecessor`` was live when this one became so (None: the base model itself): where a rollback leads.
+    ``weights_hash`` names its algorithm; ``origin`` says what made it.
+    """
+
+    version: str
+    base: str
+    predecessor: str | None
+    prompt_version: str
+    weights_hash: str
+    origin: str
+    created_at: datetime
+
+
+class CommandKind(StrEnum):
+    LOAD = "load"
+    UNLOAD = "unload"
+    PROMOTE = "promote"
+    ROLLBACK = "rollback"
+
+
+class CommandStatus(StrEnum):
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What another process asks the serving one to do; ``problem`` tells a person why it failed."""
+
+    id: int
+    kind: CommandKind
+    version: str | None
+    person_id: int | None
+    status: CommandStatus
+    problem: str | None

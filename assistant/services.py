@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from assistant.accounts import Accounts
+from assistant.adapters import Adapters
 from assistant.chat import Chat
 from assistant.documents.ingest import Library
 from assistant.engines.base import Engine
@@ -26,6 +27,7 @@ class Services:
     library: Library
     search: Search
     engine: Engine
+    adapters: Adapters
     chat: Chat
     local_admin: Person
     """Who everybody is while there are no accounts, and the command line always."""

@@ -40,6 +40,16 @@ class Generation(_Group):
     """0 is greedy: the same question over the same passages gives the same answer."""
 
 
+class Vllm(_Group):
+    folder: Path = ROOT / ".venv-vllm"
+    """The environment that vLLM is installed in, by ``make vllm``."""
+    memory_share: Annotated[float, Field(gt=0, le=0.95)] | None = None
+    """Share of the GPU's memory for vLLM; none: half of what is free when it starts, so that training finds the rest.
+    Without a GPU: share of the main memory for its keys and values; none: a tenth."""
+    options: list[str] = []
+    """More options for vLLM's own command line, such as ["--tensor-parallel-size", "2"]."""
+
+
 class Limits(_Group):
     file_mb: Annotated[int, Field(ge=1)] = 100
     """Largest file that can be added, in MB."""
@@ -87,12 +97,17 @@ class Settings(BaseSettings):
     """Address of a Chroma server (http://host:port); none: an embedded one in the state folder."""
     model: str = str(ROOT / "data" / "models" / "starter")
     """The language model: a folder or a hub name of any causal model. Default: the bundled starter."""
+    engine: Literal["auto", "local", "vllm"] = "auto"
+    """What runs the model. auto: vLLM where vllm_url is set or there are a GPU and a vLLM environment; else local."""
+    vllm_url: Annotated[str, Field(pattern=r"^https?://[^,\s]+(,\s*https?://[^,\s]+)*$")] | None = None
+    """Address of a vLLM server that runs elsewhere and serves the model; of several, with commas between them."""
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     """How much goes to the log."""
     retrieval: Retrieval = Retrieval()
     generation: Generation = Generation()
     limits: Limits = Limits()
     review: Review = Review()
+    vllm: Vllm = Vllm()
 
     @property
     def on_loopback(self) -> bool:

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from assistant.adapters import Adapters
 from assistant.documents.ingest import Library
+from assistant.engines.base import Engine
 from assistant.records import Person, Role
+from assistant.registry import Registry
 from assistant.retrieval.embeddings import Embedder
 from assistant.retrieval.search import Search
 from assistant.retrieval.vectors import Vectors
@@ -25,6 +28,13 @@ class People:
     admin: Person
     ana: Person
     rui: Person
+
+
+def adapters_of(database: Database, engine: Engine) -> Adapters:
+    """The adapters of the state folder in which the database lies."""
+    assert database.engine.url.database is not None
+    folder = Path(database.engine.url.database).parent / "adapters"
+    return Adapters(database=database, engine=engine, registry=Registry(database, folder))
 
 
 @pytest.fixture(scope="session")

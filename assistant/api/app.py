@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 import assistant
 from assistant.api import (
     account,
+    adapters,
     conversations,
     documents,
     errors,
     exchanges,
     golden,
+    metrics,
     openai,
     people,
     review,
@@ -32,12 +38,14 @@ def create(services: Services, *, local_token: str | None = None) -> FastAPI:
     """The application: the API, its documentation at ``/docs``, and the door and guard that cover later mounts too.
 
     ``local_token`` makes its bearer the local admin, who may name files of this machine to ``POST /api/ingest``;
-    without one, nobody can. The caller starts and closes the services.
+    without one, nobody can. While it runs, the application keeps the engine at what the registry of adapters says; at
+    its end it closes the engine. The caller starts and closes the other services.
     """
     app: FastAPI = FastAPIOffline(
         title="Fiel",
         version=assistant.__version__,
         description="Ask your own documents, and rate what you are told.",
+        lifespan=_running,
     )
     app.state.services = services
     app.state.local_token = local_token
@@ -47,8 +55,30 @@ def create(services: Services, *, local_token: str | None = None) -> FastAPI:
         Door, accounts=services.accounts, local_admin=services.local_admin, local_token=local_token or new_token()
     )
     app.add_middleware(Guard, accounts=services.accounts)
-    for module in (openai, account, people, review, golden, conversations, exchanges, viewer, system):
+    for module in (
+        openai,
+        account,
+        people,
+        review,
+        golden,
+        conversations,
+        exchanges,
+        adapters,
+        viewer,
+        metrics,
+        system,
+    ):
         app.include_router(module.router, max_body_size=_BODY)
     upload = _FILES_AT_ONCE * services.settings.limits.file_mb * 1024**2
     app.include_router(documents.router, max_body_size=upload, form_limits={"max_files": 100, "max_fields": 10})
     return app
+
+
+@asynccontextmanager
+async def _running(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    watching = asyncio.create_task(services.adapters.run())
+    yield
+    watching.cancel()
+    await asyncio.wait([watching])
+    await services.engine.close()

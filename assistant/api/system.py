@@ -55,6 +55,8 @@ def status(services: Parts, person: Me) -> dict[str, Any]:
         "python": platform.python_version(),
         "model": None if services.engine.notice else services.engine.model,
         "notice": services.engine.notice,
+        "adapter": services.adapters.live,
+        "problem": services.adapters.problem,
         "prompt_version": prompts.VERSION,
         "embedding_model": services.settings.retrieval.embedding_model,
         "documents": {status.value: counts[status] for status in DocumentStatus if status != DocumentStatus.DELETING},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +47,13 @@ class Engine(Protocol):
         ...
 
     @property
+    def starts(self) -> int:
+        """How often it has come up so far. Each time it knows no adapter: whoever loaded some loads them again."""
+        ...
+
+    @property
     def model(self) -> str:
-        """The name of the base model, as it is logged."""
+        """The name of the base model, as it is logged: by it adapters know their base."""
         ...
 
     @property
@@ -73,6 +79,11 @@ class Engine(Protocol):
         """
         ...
 
+    @property
+    def adapters(self) -> frozenset[str]:
+        """The versions that are loaded."""
+        ...
+
     async def load_adapter(self, version: str, folder: Path) -> None:
         """Makes an adapter ready. Raises ModelError when it does not fit this base or the version is taken."""
         ...
@@ -81,6 +92,22 @@ class Engine(Protocol):
         """Forgets an adapter; answers that are being streamed with it finish unharmed."""
         ...
 
+    async def metrics(self) -> str:
+        """What the model's own server tells Prometheus, as text; empty where there is none."""
+        ...
+
     async def close(self) -> None:
         """Stops what is running and frees the model."""
         ...
+
+
+def model_name(model: str) -> str:
+    """The hub name, or a folder's name with the beginning of its weights' SHA-256: the same in both engines."""
+    folder = Path(model).expanduser()
+    if not folder.is_dir():
+        return model
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return f"{folder.resolve().name}-{digest.hexdigest()[:8]}"

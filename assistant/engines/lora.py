@@ -3,47 +3,31 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Collection
 from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
-from peft import LoraConfig, PeftConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import PeftConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
+from assistant.engines import plain
 from assistant.errors import ModelError
-
-WEIGHTS, CONFIG, MANIFEST = "adapter_model.safetensors", "adapter_config.json", "manifest.json"
-
-# What changes or doubles tensors of the base, or what the vLLM engine refuses: an adapter must run alike on both.
-_PLAIN: dict[str, Collection[object]] = {
-    "use_dora": (False,),
-    "bias": ("none",),
-    "lora_bias": (False,),
-    "modules_to_save": (None,),
-    "trainable_token_indices": (None,),
-    "layer_replication": (None,),
-    "megatron_config": (None,),
-    "init_lora_weights": (True, False, "gaussian"),
-}
 
 
 def adapted(base: PreTrainedModel, folder: Path, *, base_names: Collection[str]) -> PreTrainedModel:
     """A model with the adapter of ``folder`` that shares every tensor with ``base``, which stays as it is.
 
-    Each adapter has modules of its own, so models with different adapters may run beside each other. ``base_names``
-    are the names by which the adapter may know its base: the ``base`` of its manifest must be one of them; without a
-    manifest, the last part of the name in its config must agree.
+    Each adapter has modules of its own, so models with different adapters may run beside each other.
 
-    Raises ModelError when the adapter is missing, damaged, pickled, made for another base, or not plain LoRA.
+    Raises ModelError when the adapter is damaged, or what ``plain.checked`` refuses.
     """
     try:
-        config = _config(folder)
-        _check_base(folder, config, base_names)
-        weights = load_file(folder / WEIGHTS)
+        plain.checked(folder, base_names=base_names)
+        config = PeftConfig.from_pretrained(str(folder))
+        weights = load_file(folder / plain.WEIGHTS)
         config.inference_mode = True
         config.base_model_name_or_path = base.name_or_path  # checked above; the folder may have moved since
         model = get_peft_model(_sharing_copy(base), config)
@@ -60,29 +44,3 @@ def _sharing_copy(base: PreTrainedModel) -> PreTrainedModel:
     """A copy of the module tree around the very same parameters and buffers."""
     shared: dict[int, Any] = {id(tensor): tensor for tensor in chain(base.parameters(), base.buffers())}
     return copy.deepcopy(base, shared)
-
-
-def _config(folder: Path) -> LoraConfig:
-    if not (folder / WEIGHTS).is_file():
-        raise ModelError(f"The adapter {folder.name} holds no {WEIGHTS}; weights in other forms are not read.")
-    if not (folder / CONFIG).is_file():  # peft would go and look for it on the hub
-        raise ModelError(f"The adapter {folder.name} holds no {CONFIG}.")
-    config = PeftConfig.from_pretrained(str(folder))
-    if not isinstance(config, LoraConfig):
-        raise ModelError(f"The adapter {folder.name} is not LoRA.")
-    for name, allowed in _PLAIN.items():
-        if (getattr(config, name) or None) not in [value or None for value in allowed]:
-            raise ModelError(f"The adapter {folder.name} is not plain LoRA: its {name} is {getattr(config, name)!r}.")
-    return config
-
-
-def _check_base(folder: Path, config: LoraConfig, base_names: Collection[str]) -> None:
-    manifest = folder / MANIFEST
-    if manifest.is_file():
-        named = json.loads(manifest.read_text(encoding="utf-8")).get("base")
-        fits = named in base_names
-    else:
-        named = config.base_model_name_or_path
-        fits = not named or Path(named).name in {Path(name).name for name in base_names}
-    if not fits:
-        raise ModelError(f"The adapter {folder.name} was trained for the model {named}, not for this one.")

@@ -28,6 +28,7 @@ class StartingEngine:
     def __init__(self, build: Callable[[], Engine]) -> None:
         self._build = build
         self._built: Future[Engine] = Future()
+        self._built.set_running_or_notify_cancel()  # or the first who gives up waiting would cancel it for all
 
     def start(self) -> None:
         """Begins to build; once."""
@@ -61,6 +62,10 @@ class StartingEngine:
         await (await asyncio.wrap_future(self._built)).ready()
 
     @property
+    def starts(self) -> int:
+        return self._engine.starts
+
+    @property
     def model(self) -> str:
         return self._engine.model
 
@@ -82,11 +87,18 @@ class StartingEngine:
             async for delta in deltas:
                 yield delta
 
+    @property
+    def adapters(self) -> frozenset[str]:
+        return self._engine.adapters
+
     async def load_adapter(self, version: str, folder: Path) -> None:
         await self._engine.load_adapter(version, folder)
 
     async def unload_adapter(self, version: str) -> None:
         await self._engine.unload_adapter(version)
+
+    async def metrics(self) -> str:
+        return await self._engine.metrics() if self.notice is None else ""
 
     async def close(self) -> None:
         if self._built.done() and self._built.exception() is None:

@@ -20,6 +20,12 @@ from assistant.records import Document, DocumentStatus, Sentence
 from assistant.store.tables import DocumentRow, ParagraphRow, SentenceRow
 
 
+def unread(session: Session) -> int:
+    """How many documents wait for their turn or are being indexed."""
+    pending = (DocumentStatus.QUEUED, DocumentStatus.INDEXING)
+    return session.scalar(select(func.count()).select_from(DocumentRow).where(DocumentRow.status.in_(pending))) or 0
+
+
 def add(
     session: Session,
     *,

@@ -152,6 +152,16 @@ def learnable() -> ColumnElement[bool]:
     return or_(~ExchangeRow.private, ExchangeRow.person_id.in_(consenting))
 
 
+def ratings_by_adapter(session: Session) -> dict[tuple[str | None, int], int]:
+    """How many ratings of each value the answers of each adapter have; no adapter: those of base models."""
+    rows = session.execute(
+        select(ExchangeRow.adapter, RatingRow.value, func.count())
+        .join(RatingRow, RatingRow.exchange_id == ExchangeRow.id)
+        .group_by(ExchangeRow.adapter, RatingRow.value)
+    )
+    return {(adapter, value): number for adapter, value, number in rows}
+
+
 def count(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(ExchangeRow)) or 0
 

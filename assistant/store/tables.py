@@ -290,3 +290,39 @@ class ForgottenRow(Base):
 
     exchange_id: Mapped[str] = mapped_column(String(32), primary_key=True)
     at: Mapped[datetime]
+
+
+class AdapterRow(Base):
+    __tablename__ = "adapters"
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    version: Mapped[str] = mapped_column(String(80), unique=True)
+    base: Mapped[str] = mapped_column(String(200), index=True)
+    predecessor: Mapped[str | None] = mapped_column(String(80))
+    prompt_version: Mapped[str] = mapped_column(String(20))
+    weights_hash: Mapped[str] = mapped_column(String(80))
+    origin: Mapped[str] = mapped_column(default="")
+    created_at: Mapped[datetime]
+
+
+class ChampionRow(Base):
+    """Which adapter answers, for each base model; no row or no version: the base model itself."""
+
+    __tablename__ = "champions"
+
+    base: Mapped[str] = mapped_column(String(200), primary_key=True)
+    version: Mapped[str | None] = mapped_column(ForeignKey("adapters.version"))
+    changed_at: Mapped[datetime]
+
+
+class CommandRow(Base):
+    __tablename__ = "commands"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(String(10))
+    version: Mapped[str | None] = mapped_column(String(80))
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("people.id", ondelete="SET NULL"))
+    status: Mapped[str] = mapped_column(String(10), index=True)
+    problem: Mapped[str | None]
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]

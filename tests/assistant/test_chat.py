@@ -24,7 +24,7 @@ from assistant.settings import Generation, Limits, Settings
 from assistant.store import exchanges
 from assistant.store.database import Database
 from tests.assistant.engines.conftest import tiny_llama
-from tests.conftest import People
+from tests.conftest import People, adapters_of
 
 LIGHTHOUSE = "The lighthouse of Cabo Raso was built in 1894. Its lamp burned olive oil. A keeper lived in it."
 BRIDGE = "The bridge of Arouca is 516 metres long. It hangs over the Paiva. It was opened in 2021."
@@ -46,7 +46,9 @@ def settings(state: Path) -> Settings:
 
 @pytest.fixture
 def chat(database: Database, search: Search, engine: LocalEngine, settings: Settings) -> Chat:
-    return Chat(database=database, search=search, engine=engine, settings=settings)
+    return Chat(
+        database=database, search=search, engine=engine, adapters=adapters_of(database, engine), settings=settings
+    )
 
 
 @pytest.fixture
@@ -89,7 +91,9 @@ def test_the_starter_answers_and_all_of_it_is_logged(
     database: Database, search: Search, settings: Settings, people: People
 ) -> None:
     starter = LocalEngine()
-    chat = Chat(database=database, search=search, engine=starter, settings=settings)
+    chat = Chat(
+        database=database, search=search, engine=starter, adapters=adapters_of(database, starter), settings=settings
+    )
 
     async def run() -> list[Event]:
         events = await events_of(chat, "  When was the lighthouse of Cabo Raso built? ", people.ana)
@@ -194,7 +198,9 @@ def test_a_failing_model_is_told_and_logged(
     database: Database, search: Search, settings: Settings, people: People, tmp_path: Path
 ) -> None:
     engine = LocalEngine(str(tiny_llama(tmp_path / "tiny")))
-    chat = Chat(database=database, search=search, engine=engine, settings=settings)
+    chat = Chat(
+        database=database, search=search, engine=engine, adapters=adapters_of(database, engine), settings=settings
+    )
 
     async def run() -> tuple[str, Finished]:
         said = ""
@@ -228,7 +234,9 @@ def test_a_follow_up_keeps_its_context(
 ) -> None:
     add("bridge.txt", BRIDGE, people.admin)
     starter = LocalEngine()
-    chat = Chat(database=database, search=search, engine=starter, settings=settings)
+    chat = Chat(
+        database=database, search=search, engine=starter, adapters=adapters_of(database, starter), settings=settings
+    )
     first = ask(chat, "How long is the bridge of Arouca?", people.ana)
     second = ask(chat, "And when was it opened?", people.ana, conversation_id=first.conversation_id)
     asyncio.run(starter.close())
@@ -337,7 +345,9 @@ def test_passages_that_do_not_fit_go_lowest_score_first_and_are_logged(
     narrow = asyncio.run(room_for(2)) + settings.generation.max_tokens
     asyncio.run(engine.close())
     engine = LocalEngine(str(tiny_llama(tmp_path / "narrower", context=narrow)))
-    chat = Chat(database=database, search=search, engine=engine, settings=settings)
+    chat = Chat(
+        database=database, search=search, engine=engine, adapters=adapters_of(database, engine), settings=settings
+    )
     exchange = ask(chat, "When was the lighthouse built?", people.ana)
     with pytest.raises(InputError, match="too long for this model"):
         ask(chat, "lighthouse " * 18, people.ana, history=[Turn("stone " * 30, "oil " * 30)])

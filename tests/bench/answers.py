@@ -37,10 +37,10 @@ from assistant.retrieval.vectors import Vectors
 from assistant.settings import Settings
 from assistant.store import accounts, documents
 from assistant.store.database import Database, open_database, sqlite_url
+from tests.conftest import adapters_of
 
 Record = dict[str, Any]
 Figures = dict[str, Any]
-
 _MARK = re.compile(r"\s*\[\d+(?:, ?\d+)*\]")
 _PUNCTUATION = str.maketrans("", "", string.punctuation + "“”‘’«»–—")
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -114,7 +114,17 @@ def assistant(records: Sequence[Record], engine: LocalEngine, embedder: Embedder
         print(f"indexing {len(texts)} documents …", file=sys.stderr)
         library.wait_idle()
         search = Search(database=database, vectors=vectors, embedder=embedder, settings=settings.retrieval)
-        yield Assistant(Chat(database=database, search=search, engine=engine, settings=settings), database, person)
+        yield Assistant(
+            Chat(
+                database=database,
+                search=search,
+                engine=engine,
+                adapters=adapters_of(database, engine),
+                settings=settings,
+            ),
+            database,
+            person,
+        )
         library.close()
         vectors.close()
         database.close()

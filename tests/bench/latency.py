@@ -34,6 +34,7 @@ from assistant.retrieval.vectors import Vectors
 from assistant.settings import Settings
 from assistant.store import accounts, documents
 from assistant.store.database import Database, open_database, sqlite_url
+from tests.conftest import adapters_of
 
 SIZES = (1_000, 10_000, 100_000)
 QUESTIONS = 100
@@ -169,7 +170,9 @@ def measure(
     settings = Settings()
     scopes = (SHARED, asker.scope)
     search = Search(database=database, vectors=vectors, embedder=embedder, settings=settings.retrieval)
-    chat = Chat(database=database, search=search, engine=engine, settings=settings)
+    chat = Chat(
+        database=database, search=search, engine=engine, adapters=adapters_of(database, engine), settings=settings
+    )
 
     def by_keywords(question: str) -> None:
         with database.read() as session:

@@ -26,7 +26,7 @@ from assistant.retrieval.search import Search
 from assistant.services import Services
 from assistant.settings import Limits, Settings
 from assistant.store.database import Database
-from tests.conftest import People
+from tests.conftest import People, adapters_of
 
 TOKEN = "local-token"
 LIGHTHOUSE = "The lighthouse of Cabo Raso was built in 1894. Its lamp burned olive oil. A keeper lived in it.\n"
@@ -36,6 +36,8 @@ class Parrot:
     """An engine that says the first sentence of the first passage; asked to, it breaks, or goes on for ever."""
 
     model = "parrot-1"
+    starts = 1
+    adapters: frozenset[str] = frozenset()
     notice = None
     follows_instructions = False
     context_tokens = 10_000
@@ -78,6 +80,9 @@ class Parrot:
     async def unload_adapter(self, version: str) -> None:
         raise NotImplementedError
 
+    async def metrics(self) -> str:
+        return ""
+
     async def close(self) -> None:
         pass
 
@@ -93,6 +98,7 @@ def services(
 ) -> Iterator[Services]:
     accounts = Accounts(database)
     settings = Settings(state=state, limits=Limits(file_mb=1))
+    adapters = adapters_of(database, engine)
     forgetting = Forgetting(database=database, library=library, accounts=accounts)
     yield Services(
         settings=settings,
@@ -103,7 +109,8 @@ def services(
         library=library,
         search=search,
         engine=engine,
-        chat=Chat(database=database, search=search, engine=engine, settings=settings),
+        adapters=adapters,
+        chat=Chat(database=database, search=search, engine=engine, adapters=adapters, settings=settings),
         local_admin=people.admin,
     )
     forgetting.close()

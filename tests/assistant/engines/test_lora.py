@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from assistant.engines import lora
+from assistant.engines import lora, plain
 from assistant.engines.base import Sampling
 from assistant.engines.local import LocalEngine
 from assistant.errors import ModelError
@@ -107,8 +107,8 @@ def _refused(engine: LocalEngine, folder: Path, reason: str) -> None:
 
 def test_refuses_pickled_weights(engine: LocalEngine, red: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(red, tmp_path / "pickled")
-    torch.save(load_file(folder / lora.WEIGHTS), folder / "adapter_model.bin")
-    (folder / lora.WEIGHTS).unlink()
+    torch.save(load_file(folder / plain.WEIGHTS), folder / "adapter_model.bin")
+    (folder / plain.WEIGHTS).unlink()
     _refused(engine, folder, "holds no adapter_model.safetensors")
 
 
@@ -119,28 +119,28 @@ def test_refuses_a_missing_folder(engine: LocalEngine, tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"peft_type": "LORA", "r": 0}', '{"peft_type": "IA3"}', "{}"])
 def test_refuses_a_damaged_config(engine: LocalEngine, red: Path, tmp_path: Path, content: str) -> None:
     folder = shutil.copytree(red, tmp_path / "damaged")
-    (folder / lora.CONFIG).write_text(content)
+    (folder / plain.CONFIG).write_text(content)
     _refused(engine, folder, "The adapter damaged")
 
 
 def test_refuses_damaged_weights(engine: LocalEngine, red: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(red, tmp_path / "damaged")
-    (folder / lora.WEIGHTS).write_bytes((folder / lora.WEIGHTS).read_bytes()[:500])
+    (folder / plain.WEIGHTS).write_bytes((folder / plain.WEIGHTS).read_bytes()[:500])
     _refused(engine, folder, "The adapter damaged cannot be loaded")
 
 
 def test_refuses_an_adapter_of_another_base(engine: LocalEngine, red: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(red, tmp_path / "stranger")
-    config = json.loads((folder / lora.CONFIG).read_text())
-    (folder / lora.CONFIG).write_text(json.dumps(config | {"base_model_name_or_path": "someone/else-7b"}))
+    config = json.loads((folder / plain.CONFIG).read_text())
+    (folder / plain.CONFIG).write_text(json.dumps(config | {"base_model_name_or_path": "someone/else-7b"}))
     _refused(engine, folder, "trained for the model someone/else-7b")
 
 
 def test_the_manifest_decides_on_the_base(engine: LocalEngine, red: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(red, tmp_path / "versioned")
-    (folder / lora.MANIFEST).write_text(json.dumps({"base": "tiny-00000000"}))
+    (folder / plain.MANIFEST).write_text(json.dumps({"base": "tiny-00000000"}))
     _refused(engine, folder, "trained for the model tiny-00000000")
-    (folder / lora.MANIFEST).write_text(json.dumps({"base": engine.model}))
+    (folder / plain.MANIFEST).write_text(json.dumps({"base": engine.model}))
     asyncio.run(engine.load_adapter("v1", folder))
 
 

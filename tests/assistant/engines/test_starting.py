@@ -67,3 +67,25 @@ def test_other_failures_are_told_too() -> None:
             await engine.ready()
 
     asyncio.run(run())
+
+
+def test_one_who_gives_up_waiting_takes_it_from_nobody(tiny: Path) -> None:
+    may_build = threading.Event()
+
+    def build() -> LocalEngine:
+        may_build.wait()
+        return LocalEngine(str(tiny))
+
+    async def run() -> None:
+        engine = StartingEngine(build)
+        engine.start()
+        impatient, patient = (asyncio.create_task(engine.ready()) for _ in range(2))
+        await asyncio.sleep(0)
+        impatient.cancel()
+        await asyncio.wait([impatient])
+        may_build.set()
+        await patient
+        assert engine.notice is None
+        await engine.close()
+
+    asyncio.run(run())

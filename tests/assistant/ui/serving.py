@@ -43,6 +43,8 @@ class Quoter:
     """
 
     model = "quoter-1"
+    starts = 1
+    adapters: frozenset[str] = frozenset()
     notice: str | None = None
     follows_instructions = False
     context_tokens = 10_000
@@ -83,6 +85,9 @@ class Quoter:
 
     async def unload_adapter(self, version: str) -> None:
         raise NotImplementedError
+
+    async def metrics(self) -> str:
+        return ""
 
     async def close(self) -> None:
         pass

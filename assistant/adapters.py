@@ -1,0 +1,285 @@
+"""Which adapter answers: the serving process keeps its engine at what the registry says, and swaps without a pause.
+
+A swap: load the version under its own name, ask it something through the real engine, make it the champion (one row,
+with its audit entry), answer with it from then on, let the answers that stream with another version finish, unload
+that one. The champion's predecessor stays loaded, so that a rollback takes no time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager, suppress
+
+from assistant import prompts
+from assistant.engines.base import Engine, Sampling
+from assistant.errors import EngineError, FielError, InputError, ModelError
+from assistant.records import Adapter, Command, CommandKind, Message, Passage
+from assistant.registry import Registry
+from assistant.store import adapters, audit
+from assistant.store.database import Database
+
+_log = logging.getLogger(__name__)
+
+_LOOK = 0.2  # seconds between two looks for commands and restarts of the engine
+_CANARY_TOKENS = 16
+_CANARY_SECONDS = 60
+
+
+class Adapters:
+    """The adapters of the running engine. Belongs to one event loop; the only one that loads, flips and unloads."""
+
+    def __init__(self, *, database: Database, engine: Engine, registry: Registry) -> None:
+        self._database = database
+        self._engine = engine
+        self._registry = registry
+        self._lock = asyncio.Lock()
+        self._start = 0  # the engine's start that the state below is of
+        self._live: str | None = None
+        self._warm: str | None = None
+        self._guests: set[str] = set()  # loaded because another process asked for it
+        self._answering: Counter[str | None] = Counter()
+        self._problem: str | None = None
+        with database.write() as session:
+            adapters.fail_unfinished(session)
+
+    @property
+    def live(self) -> str | None:
+        """The version that answers; None: the base model itself."""
+        return self._live
+
+    @property
+    def problem(self) -> str | None:
+        """Why the champion does not answer though it should, in words for an admin."""
+        return self._problem
+
+    def answering(self) -> dict[str | None, int]:
+        """How many answers each version is giving."""
+        return dict(+self._answering)
+
+    async def ready(self) -> None:
+        """Waits until the engine runs and is at what the registry says. Raises ModelError if it never will be."""
+        while True:
+            await self._engine.ready()
+            async with self._lock:
+                start = self._engine.starts
+                if self._start == start:
+                    return
+                try:
+                    await self._reconcile()
+                    self._start = start
+                except EngineError:
+                    if self._engine.notice is None and self._engine.starts == start:
+                        raise
+
+    @contextmanager
+    def answer(self) -> Iterator[str | None]:
+        """The version to answer with; it stays loaded until the end of the block."""
+        version = self._live
+        self._answering[version] += 1
+        try:
+            yield version
+        finally:
+            self._answering[version] -= 1
+
+    async def promote(self, version: str, *, person_id: int | None) -> None:
+        """Makes a version the champion. Whatever goes wrong before the flip changes nothing.
+
+        Raises NotFoundError, InputError for one of another base or prompt, and ModelError when it cannot be served.
+        """
+        await self.ready()
+        async with self._lock:
+            await self._make_ready(version)
+            await asyncio.to_thread(self._commit_promotion, version, person_id)
+            await self._flip(version)
+
+    async def rollback(self, *, person_id: int | None) -> None:
+        """Makes the champion's predecessor the champion. Raises NotFoundError when the base model is live."""
+        await self.ready()
+        async with self._lock:
+            line = await asyncio.to_thread(self._line)
+            before = line[0].predecessor if line else None
+            if before is not None:
+                await self._make_ready(before)
+            await asyncio.to_thread(self._commit_rollback, person_id)
+            await self._flip(before)
+
+    async def load(self, version: str) -> None:
+        """Makes a version ready beside the champion, for a process that measures it, until ``unload``."""
+        await self.ready()
+        async with self._lock:
+            await self._make_ready(version)
+            self._guests.add(version)
+
+    async def unload(self, version: str) -> None:
+        async with self._lock:
+            self._guests.discard(version)
+            await self._unload_idle()
+
+    async def run(self) -> None:
+        """Keeps the engine at what the registry says and carries out commands, until cancelled."""
+        while True:
+            try:
+                await self.ready()
+                while command := await asyncio.to_thread(self._next_command):
+                    await self._carry_out(command)
+                async with self._lock:
+                    await self._unload_idle()
+            except ModelError:
+                return  # there is no engine and never will be
+            except FielError:
+                _log.exception("the adapters could not be brought to what the registry says")
+            await asyncio.sleep(_LOOK)
+
+    async def _reconcile(self) -> None:
+        """After a start of the engine: the champion, or the first of its predecessors that can be served, goes live."""
+        problems = []
+        live: str | None = None
+        for adapter in await asyncio.to_thread(self._line):
+            try:
+                await self._make_ready(adapter.version)
+            except (ModelError, InputError) as error:
+                _log.error("THE CHAMPION IS NOT SERVED: %s", error)
+                problems.append(str(error))
+            else:
+                live = adapter.version
+                break
+        self._live = live
+        self._problem = None
+        if problems:
+            instead = f"the adapter {live}" if live else "the base model"
+            self._problem = f"{' '.join(problems)} Instead, {instead} answers."
+            await asyncio.to_thread(self._record_fallback, self._problem)
+        for guest in sorted(self._guests):
+            try:
+                await self._make_ready(guest)
+            except (ModelError, InputError):
+                _log.exception("the adapter %s could not be loaded again", guest)
+                self._guests.discard(guest)
+        await self._warm_up()
+
+    async def _make_ready(self, version: str) -> None:
+        """Loads a version, unless it is, and hears that it answers."""
+        if version in self._engine.adapters:
+            return
+        with self._database.read() as session:
+            adapter = adapters.get(session, version)
+        if adapter.base != self._engine.model:
+            raise InputError(f"The adapter {version} was trained for {adapter.base}, not for {self._engine.model}.")
+        if adapter.prompt_version != prompts.VERSION:
+            raise InputError(
+                f"The adapter {version} was trained with prompt format {adapter.prompt_version}; "
+                f"questions are asked in format {prompts.VERSION} now."
+            )
+        await asyncio.to_thread(self._registry.verify, version)
+        await self._engine.load_adapter(version, self._registry.path(version))
+        try:
+            async with asyncio.timeout(_CANARY_SECONDS):
+                await self._canary(version)
+        except BaseException as error:
+            with suppress(EngineError):
+                await self._engine.unload_adapter(version)
+            if isinstance(error, ModelError | TimeoutError):
+                raise ModelError(f"The adapter {version} does not answer a test question: {error}") from error
+            raise
+
+    async def _canary(self, version: str) -> None:
+        sampling = Sampling(max_tokens=_CANARY_TOKENS)
+        async with aclosing(self._engine.stream(_CANARY, sampling=sampling, adapter=version)) as deltas:
+            said = "".join([delta.text async for delta in deltas])
+        if not said.strip():
+            raise ModelError("it says nothing.")
+
+    async def _flip(self, version: str | None) -> None:
+        self._live, self._problem = version, None
+        _log.info("%s answers from now on", version or "the base model")
+        await self._warm_up()
+
+    async def _warm_up(self) -> None:
+        """Loads the version that a rollback would lead to."""
+        self._warm = None
+        if self._live is None:
+            return
+        with self._database.read() as session:
+            before = adapters.get(session, self._live).predecessor
+        if before is None:
+            return
+        try:
+            await self._make_ready(before)
+            self._warm = before
+        except (ModelError, InputError) as error:
+            _log.warning("a rollback will not find its adapter: %s", error)
+
+    async def _unload_idle(self) -> None:
+        """Unloads what is neither wanted nor answering any more."""
+        for version in self._engine.adapters - {self._live, self._warm, *self._guests}:
+            if not self._answering[version]:
+                await self._engine.unload_adapter(version)
+
+    async def _carry_out(self, command: Command) -> None:
+        problem = None
+        try:
+            if command.kind is CommandKind.ROLLBACK:
+                await self.rollback(person_id=command.person_id)
+            elif command.version is None:
+                raise InputError("A version is missing.")
+            elif command.kind is CommandKind.PROMOTE:
+                await self.promote(command.version, person_id=command.person_id)
+            elif command.kind is CommandKind.LOAD:
+                await self.load(command.version)
+            else:
+                await self.unload(command.version)
+        except FielError as error:
+            problem = str(error)
+        await asyncio.to_thread(self._finish, command, problem)
+
+    def _line(self) -> list[Adapter]:
+        with self._database.read() as session:
+            return adapters.line(session, self._engine.model)
+
+    def _next_command(self) -> Command | None:
+        with self._database.read() as session:  # most looks find nothing, and take no lock for it
+            if not adapters.any_waiting(session):
+                return None
+        with self._database.write() as session:
+            return adapters.claim(session)
+
+    def _finish(self, command: Command, problem: str | None) -> None:
+        with self._database.write() as session:
+            adapters.finish(session, command.id, problem=problem)
+
+    def _commit_promotion(self, version: str, person_id: int | None) -> None:
+        with self._database.write() as session:
+            adapters.promote(session, version, person_id=person_id)
+
+    def _commit_rollback(self, person_id: int | None) -> None:
+        with self._database.write() as session:
+            adapters.roll_back(session, self._engine.model, person_id=person_id)
+
+    def _record_fallback(self, problem: str) -> None:
+        with self._database.write() as session:
+            audit.record(session, "adapter.fallback", person_id=None, subject=self._live or "")
+
+
+def _canary_messages() -> tuple[Message, ...]:
+    text = "The lighthouse of Cabo Raso was built in 1894."
+    passage = Passage(
+        document_id=0,
+        lineage="",
+        document="lighthouse.txt",
+        scope="",
+        page=None,
+        section=0,
+        start=0,
+        end=len(text),
+        text=text,
+        score=1.0,
+        sentences=((0, 0, len(text)),),
+        hits=(0,),
+    )
+    return tuple(prompts.render(question="When was the lighthouse of Cabo Raso built?", passages=[passage]))
+
+
+_CANARY = _canary_messages()

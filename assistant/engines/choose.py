@@ -1,0 +1,102 @@
+"""Which engine runs, as the settings and the machine have it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from assistant.engines.base import Engine, model_name
+from assistant.engines.server import ChildServer, RemoteServer, Server, gpu_memory
+from assistant.errors import ModelError
+from assistant.settings import Settings
+
+if TYPE_CHECKING:
+    from assistant.engines.template import Template
+
+_log = logging.getLogger(__name__)
+
+GPU_MODEL = "Qwen/Qwen3-4B-Instruct-2507"
+"""What vLLM serves on a GPU unless a model is set."""
+
+_LONGEST_CONTEXT = 32_768  # tokens; beyond, one request alone could fill the memory
+_GPU_SHARE = 0.5  # of what is free: training finds the other half
+_CPU_SHARE = 0.1  # of the main memory, for keys and values
+
+
+def build(settings: Settings) -> Engine:
+    """The engine of the settings. Reads weights or starts a server, which takes a while. Raises ModelError."""
+    gpu = gpu_memory()
+    python = settings.vllm.folder / "bin" / "python"
+    if settings.engine == "local" or (
+        settings.engine == "auto" and settings.vllm_url is None and (gpu is None or not python.exists())
+    ):
+        from assistant.engines.local import LocalEngine  # noqa: PLC0415  (each engine's libraries are slow to import)
+
+        return LocalEngine(settings.model)
+    from assistant.engines.template import Template  # noqa: PLC0415
+    from assistant.engines.vllm import VllmEngine  # noqa: PLC0415
+
+    servers: Sequence[Server]
+    if settings.vllm_url is not None:
+        model, template = settings.model, Template(settings.model)
+        servers = [RemoteServer(url.strip()) for url in settings.vllm_url.split(",")]
+    elif not python.exists():
+        raise ModelError(f"There is no vLLM in {settings.vllm.folder}. Install it with 'make vllm'.")
+    else:
+        model, template = _model(settings, gpu=gpu is not None)
+        servers = [child_server(settings, model, template, gpu=gpu)]
+    for each in servers:
+        each.start()
+    return VllmEngine(model, template, servers)
+
+
+def child_server(
+    settings: Settings, model: str, template: Template, *, gpu: tuple[int, int] | None = None
+) -> ChildServer:
+    """A server of our own, not started yet; ``gpu`` tells the free and total MiB of the GPU."""
+    return ChildServer(
+        python=settings.vllm.folder / "bin" / "python",
+        source=template.source,
+        served=model_name(model),
+        log=settings.state / "logs" / "vllm.log",
+        options=[*_options(settings, template, gpu), *settings.vllm.options],
+        environment=_environment(settings, gpu),
+    )
+
+
+def _model(settings: Settings, *, gpu: bool) -> tuple[str, Template]:
+    from assistant.engines.template import Template  # noqa: PLC0415
+
+    if gpu and "model" not in settings.model_fields_set:
+        try:
+            return GPU_MODEL, Template(GPU_MODEL)
+        except ModelError as error:
+            _log.warning("%s The bundled starter is served instead.", error)
+    return settings.model, Template(settings.model)
+
+
+def _options(settings: Settings, template: Template, gpu: tuple[int, int] | None) -> list[str]:
+    from transformers import AutoConfig  # noqa: PLC0415
+
+    config = AutoConfig.from_pretrained(template.source, trust_remote_code=False).get_text_config()
+    longest = getattr(config, "max_position_embeddings", None) or template.tokenizer.model_max_length
+    options = ["--max-model-len", str(min(longest, _LONGEST_CONTEXT))]
+    if gpu is None:
+        return [*options, "--dtype", "float32"]  # as the local engine; bfloat16 is slow on most CPUs
+    free, total = gpu
+    share = settings.vllm.memory_share or _GPU_SHARE * free / total
+    return [*options, "--gpu-memory-utilization", f"{share:.3f}"]
+
+
+def _environment(settings: Settings, gpu: tuple[int, int] | None) -> dict[str, str]:
+    environment = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    if gpu is None:
+        share = settings.vllm.memory_share or _CPU_SHARE
+        environment["VLLM_CPU_KVCACHE_SPACE"] = str(max(1, int(share * _main_memory() / 2**30)))
+    return environment
+
+
+def _main_memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,0 +1,225 @@
+"""The language model in vLLM, over HTTP: on one server or on several that serve the same."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from assistant.engines import plain
+from assistant.engines.base import Delta, Sampling, model_name
+from assistant.engines.server import Server
+from assistant.engines.template import Template
+from assistant.errors import ContextError, EngineError, EngineLostError, ModelError
+from assistant.records import Message, Usage
+
+_SILENCE = 300  # seconds without a token after which a server counts as lost; a full one lets requests wait
+_LOADING = 120  # seconds that reading an adapter may take
+
+
+class VllmEngine:
+    """A model behind vLLM servers, with LoRA adapters; fulfils ``assistant.engines.base.Engine``.
+
+    Prompts are rendered here and sent as tokens, so that both engines ask alike. A request goes to the server with the
+    least to do among those that have its adapter, so a server that came back without it answers nothing stale. Belongs
+    to one event loop; closes the servers.
+    """
+
+    def __init__(self, model: str, template: Template, servers: Sequence[Server]) -> None:
+        self._model = model_name(model)
+        self._template = template
+        self._servers = servers
+        self._known: set[str] = set()  # versions that are to be loaded, even while a server that lost them is away
+        self._http = httpx.AsyncClient(
+            timeout=httpx.Timeout(_SILENCE, connect=10),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
+            trust_env=False,
+        )
+
+    @property
+    def notice(self) -> str | None:
+        return None if self._up else self._servers[0].notice
+
+    async def ready(self) -> None:
+        while not self._up:
+            waiting = [asyncio.ensure_future(server.ready()) for server in self._servers]
+            try:
+                done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                done.pop().result()
+            finally:
+                for each in waiting:
+                    each.cancel()
+        for server in self._up:
+            if Path(server.root).name != Path(self._template.source).name:
+                raise ModelError(f"vLLM at {server.address} serves {server.root}, not {self._template.source}.")
+
+    @property
+    def starts(self) -> int:
+        return sum(server.starts for server in self._servers)
+
+    @property
+    def model(self) -> str:
+        return self._model
+
+    @property
+    def follows_instructions(self) -> bool:
+        return self._template.follows_instructions
+
+    @property
+    def context_tokens(self) -> int:
+        return min(server.context for server in self._servers if server.starts)
+
+    async def count_tokens(self, messages: Sequence[Message]) -> int:
+        return len(await asyncio.to_thread(self._template.encoded, tuple(messages)))
+
+    async def stream(
+        self, messages: Sequence[Message], *, sampling: Sampling, adapter: str | None = None
+    ) -> AsyncGenerator[Delta, None]:
+        server = self._choose(adapter)
+        prompt = await asyncio.to_thread(
+            self._template.prompt, messages, answer=sampling.max_tokens, context=server.context
+        )
+        body = {
+            "model": adapter or server.served,
+            "prompt": prompt,
+            "max_tokens": sampling.max_tokens,
+            "temperature": sampling.temperature,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        server.running += 1
+        try:
+            # Leaving this block closes the connection, at which vLLM stops.
+            async with self._http.stream("POST", f"{server.address}/v1/completions", json=body) as response:
+                if response.is_error:
+                    await response.aread()
+                    raise self._refused(server, response, adapter)
+                async for delta in self._deltas(server, response):
+                    yield delta
+        except httpx.TransportError as error:
+            raise _lost(server) from error
+        finally:
+            server.running -= 1
+
+    @property
+    def adapters(self) -> frozenset[str]:
+        """The versions that every server has which can be asked."""
+        return frozenset.intersection(*map(frozenset, (s.adapters for s in self._up))) if self._up else frozenset()
+
+    async def load_adapter(self, version: str, folder: Path) -> None:
+        if version in self.adapters:
+            raise ModelError(f"An adapter {version} is loaded already; versions never change.")
+        folder = await asyncio.to_thread(folder.resolve)
+        # vLLM itself takes an adapter of any base.
+        await asyncio.to_thread(plain.checked, folder, base_names={self._model, self._template.source})
+        self._known.add(version)
+        try:
+            for server in self._up:
+                if version not in server.adapters:
+                    await self._load(server, version, folder)
+        except EngineError as error:
+            if isinstance(error, ModelError):
+                await self._unload(version)
+            raise
+
+    async def unload_adapter(self, version: str) -> None:
+        if version not in self._known:
+            raise ModelError(f"The adapter {version} is not loaded.")
+        await self._unload(version)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+        await asyncio.gather(*(asyncio.to_thread(server.close) for server in self._servers))
+
+    async def metrics(self) -> str:
+        """What the first server that can be asked tells Prometheus about itself; nothing where there is none."""
+        for server in self._up:
+            with suppress(httpx.HTTPError):
+                return (await self._http.get(f"{server.address}/metrics")).raise_for_status().text
+        return ""
+
+    @property
+    def _up(self) -> list[Server]:
+        return [server for server in self._servers if server.notice is None]
+
+    def _choose(self, adapter: str | None) -> Server:
+        able = [server for server in self._up if adapter is None or adapter in server.adapters]
+        if able:
+            return min(able, key=lambda server: server.running)
+        if adapter is None or adapter in self._known:
+            raise EngineLostError(self.notice or "The language model is being prepared. Ask again in a moment.")
+        raise ModelError(f"The adapter {adapter} is not loaded.")
+
+    async def _load(self, server: Server, version: str, folder: Path) -> None:
+        response = await self._told(server, "load_lora_adapter", {"lora_name": version, "lora_path": str(folder)})
+        if response.is_error and not await self._has(server, version, folder):
+            raise ModelError(f"The adapter {version} cannot be loaded: {_reason(response)}")
+        server.adapters.add(version)
+
+    async def _has(self, server: Server, version: str, folder: Path) -> bool:
+        """Whether a server that we do not start has it from an earlier time."""
+        listed = await self._http.get(f"{server.address}/v1/models")
+        models = listed.json()["data"] if listed.is_success else []
+        return any(model["id"] == version and model["root"] == str(folder) for model in models)
+
+    async def _unload(self, version: str) -> None:
+        self._known.discard(version)
+        for server in self._up:
+            if version in server.adapters:
+                server.adapters.discard(version)
+                await self._told(server, "unload_lora_adapter", {"lora_name": version})
+
+    async def _told(self, server: Server, what: str, body: dict[str, str]) -> httpx.Response:
+        try:
+            return await self._http.post(f"{server.address}/v1/{what}", json=body, timeout=_LOADING)
+        except httpx.TransportError as error:
+            raise _lost(server) from error
+
+    async def _deltas(self, server: Server, response: httpx.Response) -> AsyncIterator[Delta]:
+        """Server-sent events as Deltas; the usage comes after the finish and is handed out with it."""
+        finish = None
+        async for line in response.aiter_lines():
+            if not line.startswith("data: ") or line == "data: [DONE]":
+                continue
+            event = json.loads(line.removeprefix("data: "))
+            if "error" in event:  # the engine behind the server has died
+                raise _lost(server)
+            for choice in event["choices"]:
+                finish = choice["finish_reason"] or finish
+                if choice["text"]:
+                    yield Delta(choice["text"])
+            if usage := event.get("usage"):
+                yield Delta("", finish, Usage(usage["prompt_tokens"], usage["completion_tokens"]))
+                return
+        raise _lost(server)
+
+    def _refused(self, server: Server, response: httpx.Response, adapter: str | None) -> EngineError:
+        if response.status_code == 404:
+            # It was started again without our noticing, and has forgotten its adapters.
+            return _lost(server) if adapter in self._known else ModelError(f"The adapter {adapter} is not loaded.")
+        if response.status_code >= 500:
+            return _lost(server)
+        reason = _reason(response)
+        if "context length" in reason:
+            return ContextError(f"The question and its passages do not fit the model: {reason}")
+        return EngineError(f"The language model refused the question: {reason}")
+
+
+def _lost(server: Server) -> EngineLostError:
+    server.doubt()
+    return EngineLostError("The language model stopped in the middle of this. Ask again: it is being started again.")
+
+
+def _reason(response: httpx.Response) -> str:
+    """The words of vLLM's error, whose shape differs by route."""
+    try:
+        error: Any = response.json()
+    except ValueError:
+        return response.text[:500]
+    error = error.get("error", error) if isinstance(error, dict) else error
+    return str(error.get("message", error) if isinstance(error, dict) else error)[:500]

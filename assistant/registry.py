@@ -1,0 +1,99 @@
+"""Adapters on disk: one folder for each version, written once and never changed.
+
+``manifest.json`` is written last and the folder moved to its place as a whole, so a folder that is there is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+from assistant.engines import plain
+from assistant.errors import ModelError
+from assistant.records import Adapter
+from assistant.store import adapters
+from assistant.store.database import Database
+
+_FILES = (plain.CONFIG, plain.WEIGHTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The adapters of a state folder, on disk and in the store. Any process may use it."""
+
+    database: Database
+    folder: Path
+
+    def path(self, version: str) -> Path:
+        return self.folder / version
+
+    def add(self, source: Path, *, base: str, prompt_version: str, origin: str = "") -> Adapter:
+        """Copies a trained adapter in as a new version; ``source`` stays as it is.
+
+        ``base`` is the engine's ``model`` that it was trained for. Raises ModelError when it could not be served.
+        """
+        plain.check(plain.read_json(source / plain.CONFIG), name=source.name)
+        incoming = self.folder / f"incoming-{uuid4().hex}"
+        incoming.mkdir(parents=True)
+        try:
+            for name in _FILES:
+                shutil.copyfile(source / name, incoming / name)
+            hashes = _hashes(incoming)
+            with self.database.write() as session:
+                number = adapters.next_number(session)
+                adapter = adapters.add(
+                    session,
+                    number=number,
+                    version=f"v{number}-{hashes[plain.WEIGHTS].removeprefix('sha256:')[:8]}",
+                    base=base,
+                    prompt_version=prompt_version,
+                    weights_hash=hashes[plain.WEIGHTS],
+                    origin=origin,
+                )
+                _write_manifest(incoming, adapter, hashes)
+                # What a kill left here between the move and the commit was never served, and has the same weights.
+                shutil.rmtree(self.path(adapter.version), ignore_errors=True)
+                incoming.rename(self.path(adapter.version))
+        except OSError as error:
+            raise ModelError(f"The adapter {source.name} cannot be added: {error}") from error
+        finally:
+            shutil.rmtree(incoming, ignore_errors=True)
+        return adapter
+
+    def verify(self, version: str) -> None:
+        """Raises ModelError when the version's folder is missing or is not what was added."""
+        folder = self.path(version)
+        if not (folder / plain.MANIFEST).is_file():
+            raise ModelError(f"The adapter {version} is missing: {folder} holds no {plain.MANIFEST}.")
+        expected = plain.read_json(folder / plain.MANIFEST).get("files")
+        try:
+            found = _hashes(folder)
+        except OSError as error:
+            raise ModelError(f"The adapter {version} is damaged: {error}") from error
+        if found != expected:
+            raise ModelError(f"The adapter {version} is damaged: its files are not those of its manifest.")
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    hashes = {}
+    for name in _FILES:
+        with (folder / name).open("rb") as file:
+            hashes[name] = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    return hashes
+
+
+def _write_manifest(folder: Path, adapter: Adapter, hashes: dict[str, str]) -> None:
+    manifest = {
+        "version": adapter.version,
+        "base": adapter.base,
+        "prompt_version": adapter.prompt_version,
+        "origin": adapter.origin,
+        "files": hashes,
+        "created_at": datetime.now(UTC).isoformat(),
+    }
+    (folder / plain.MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

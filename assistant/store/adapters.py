@@ -1,0 +1,167 @@
+"""Rows of adapters, of which one is live for each base model, and of the commands that ask for a change."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from assistant.errors import NotFoundError
+from assistant.records import Adapter, Command, CommandKind, CommandStatus
+from assistant.store import audit
+from assistant.store.tables import AdapterRow, ChampionRow, CommandRow
+
+
+def next_number(session: Session) -> int:
+    return (session.scalar(select(func.max(AdapterRow.number))) or 0) + 1
+
+
+def add(
+    session: Session, *, number: int, version: str, base: str, prompt_version: str, weights_hash: str, origin: str
+) -> Adapter:
+    row = AdapterRow(
+        number=number,
+        version=version,
+        base=base,
+        prompt_version=prompt_version,
+        weights_hash=weights_hash,
+        origin=origin,
+        created_at=datetime.now(UTC),
+    )
+    session.add(row)
+    session.flush()
+    return _adapter(row)
+
+
+def get(session: Session, version: str) -> Adapter:
+    return _adapter(_row(session, version))
+
+
+def for_base(session: Session, base: str) -> list[Adapter]:
+    """The adapters of a base model, the latest first."""
+    rows = session.scalars(select(AdapterRow).where(AdapterRow.base == base).order_by(AdapterRow.number.desc()))
+    return [_adapter(row) for row in rows]
+
+
+def champion(session: Session, base: str) -> str | None:
+    """The live version; None: the base model itself."""
+    return session.scalar(select(ChampionRow.version).where(ChampionRow.base == base))
+
+
+def line(session: Session, base: str) -> list[Adapter]:
+    """The champion, the one that was live before it, and so on: where rollbacks lead one after the other."""
+    found: dict[str, Adapter] = {}
+    version = champion(session, base)
+    while version is not None and version not in found:
+        found[version] = get(session, version)
+        version = found[version].predecessor
+    return list(found.values())
+
+
+def promote(session: Session, version: str, *, person_id: int | None) -> None:
+    """Makes it the champion of its base, with an entry in the audit log."""
+    row = _row(session, version)
+    live = champion(session, row.base)
+    if version == live:
+        return
+    row.predecessor = live
+    _set_champion(session, row.base, version)
+    audit.record(session, "adapter.promote", person_id=person_id, subject=version)
+
+
+def roll_back(session: Session, base: str, *, person_id: int | None) -> None:
+    """Makes the champion's predecessor the champion, with an entry in the audit log."""
+    live = champion(session, base)
+    if live is None:
+        raise NotFoundError("The base model itself answers: there is nothing to roll back to.")
+    before = _row(session, live).predecessor
+    _set_champion(session, base, before)
+    audit.record(session, "adapter.rollback", person_id=person_id, subject=live)
+
+
+def ask(session: Session, kind: CommandKind, *, version: str | None, person_id: int | None) -> int:
+    """Leaves a command for the serving process; returns its id."""
+    row = CommandRow(
+        kind=kind, version=version, person_id=person_id, status=CommandStatus.WAITING, created_at=datetime.now(UTC)
+    )
+    session.add(row)
+    session.flush()
+    return row.id
+
+
+def command(session: Session, command_id: int) -> Command:
+    row = session.get(CommandRow, command_id)
+    if row is None:
+        raise NotFoundError("There is no such command.")
+    return _command(row)
+
+
+def any_waiting(session: Session) -> bool:
+    return session.scalar(select(CommandRow.id).where(CommandRow.status == CommandStatus.WAITING).limit(1)) is not None
+
+
+def claim(session: Session) -> Command | None:
+    """The oldest command that waits, now running."""
+    waiting = select(CommandRow).where(CommandRow.status == CommandStatus.WAITING).order_by(CommandRow.id).limit(1)
+    row = session.scalar(waiting)
+    if row is None:
+        return None
+    row.status = CommandStatus.RUNNING
+    return _command(row)
+
+
+def finish(session: Session, command_id: int, *, problem: str | None) -> None:
+    status = CommandStatus.DONE if problem is None else CommandStatus.FAILED
+    session.execute(
+        update(CommandRow)
+        .where(CommandRow.id == command_id)
+        .values(status=status, problem=problem, finished_at=datetime.now(UTC))
+    )
+
+
+def fail_unfinished(session: Session) -> None:
+    """Marks as failed what was being carried out when the program died: whoever asked may have gone since."""
+    session.execute(
+        update(CommandRow)
+        .where(CommandRow.status == CommandStatus.RUNNING)
+        .values(
+            status=CommandStatus.FAILED,
+            problem="The program ended before this was done.",
+            finished_at=datetime.now(UTC),
+        )
+    )
+
+
+def _row(session: Session, version: str) -> AdapterRow:
+    row = session.scalar(select(AdapterRow).where(AdapterRow.version == version))
+    if row is None:
+        raise NotFoundError(f"There is no adapter {version}.")
+    return row
+
+
+def _set_champion(session: Session, base: str, version: str | None) -> None:
+    session.merge(ChampionRow(base=base, version=version, changed_at=datetime.now(UTC)))
+
+
+def _adapter(row: AdapterRow) -> Adapter:
+    return Adapter(
+        version=row.version,
+        base=row.base,
+        predecessor=row.predecessor,
+        prompt_version=row.prompt_version,
+        weights_hash=row.weights_hash,
+        origin=row.origin,
+        created_at=row.created_at,
+    )
+
+
+def _command(row: CommandRow) -> Command:
+    return Command(
+        id=row.id,
+        kind=CommandKind(row.kind),
+        version=row.version,
+        person_id=row.person_id,
+        status=CommandStatus(row.status),
+        problem=row.problem,
+    )

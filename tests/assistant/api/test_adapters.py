@@ -1,0 +1,80 @@
+"""Adapters and metrics by HTTP, with the real local engine."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from assistant import prompts
+from assistant.engines.local import LocalEngine
+from assistant.records import Document
+from assistant.registry import Registry
+from assistant.store.database import Database
+from tests.assistant.engines.conftest import random_adapter, tiny_llama
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    base = tiny_llama(folder / "tiny")
+    random_adapter(base, folder / "red", seed=1)
+    return folder
+
+
+@pytest.fixture
+def engine(models: Path) -> Iterator[LocalEngine]:
+    engine = LocalEngine(str(models / "tiny"))
+    yield engine
+    asyncio.run(engine.close())
+
+
+@pytest.fixture
+def version(database: Database, state: Path, engine: LocalEngine, models: Path) -> str:
+    registry = Registry(database, state / "adapters")
+    return registry.add(models / "red", base=engine.model, prompt_version=prompts.VERSION, origin="a test").version
+
+
+def asked(http: httpx.Client) -> str | None:
+    """The adapter that an exchange was logged with."""
+    messages = [{"role": "user", "content": "When was the lighthouse of Cabo Raso built?"}]
+    reply = http.post("/v1/chat/completions", json={"model": "fiel", "messages": messages}).raise_for_status().json()
+    logged: str | None = http.get(f"/api/exchanges/{reply['exchange_id']}").json()["adapter"]
+    http.put(f"/api/exchanges/{reply['exchange_id']}/rating", json={"value": 1}).raise_for_status()
+    return logged
+
+
+def test_promote_ask_roll_back(http: httpx.Client, add: Callable[..., Document], version: str) -> None:
+    add()
+    assert asked(http) is None
+    listed = http.get("/api/adapters").json()
+    assert [adapter["version"] for adapter in listed["adapters"]] == [version]
+    assert (listed["live"], listed["champion"], listed["problem"]) == (None, None, None)
+
+    assert http.post(f"/api/adapters/{version}/promote").json() == {"live": version}
+    assert asked(http) == version
+    assert http.get("/api/status").json()["adapter"] == version
+    figures = http.get("/metrics").text
+    for line in (
+        f'fiel_answers_total{{adapter="{version}",status="complete"}} 1.0',
+        'fiel_answers_total{adapter="base",status="complete"} 1.0',
+        f'fiel_first_token_seconds_count{{adapter="{version}"}} 1.0',
+        f'fiel_ratings{{adapter="{version}",value="1"}} 1.0',
+        "fiel_retrieval_seconds_count 2.0",
+        "fiel_engine_waiting 0.0",
+    ):
+        assert line in figures.splitlines()
+    assert re.search(rf'^fiel_live_adapter{{adapter="{version}",model="tiny-\w+"}} 1.0$', figures, re.M)
+
+    assert http.post("/api/adapters/rollback").json() == {"live": None}
+    assert asked(http) is None
+
+
+def test_what_cannot_be_done_says_why(http: httpx.Client, version: str) -> None:
+    missing = http.post("/api/adapters/v9-none/promote")
+    assert (missing.status_code, missing.json()["error"]["message"]) == (404, "There is no adapter v9-none.")
+    assert http.post("/api/adapters/rollback").status_code == 404
