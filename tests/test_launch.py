@@ -100,9 +100,11 @@ def test_beside_a_server_the_commands_go_through_it(
 
 
 def test_wrong_settings_and_wrong_paths_are_told_in_plain_words(tmp_path: Path) -> None:
-    wrong = fiel(tmp_path / "state", "serve", "--host", "0.0.0.0", "--port", "99999")
+    (tmp_path / "fiel.toml").write_text('log_level = "LOUD"')
+    wrong = fiel(tmp_path / "state", "serve", "--port", "99999")
+    (tmp_path / "fiel.toml").unlink()
     assert wrong.returncode == 1
-    assert "host" in wrong.stderr
+    assert "log_level" in wrong.stderr
     assert "port" in wrong.stderr
     assert "Traceback" not in wrong.stderr
     missing = fiel(tmp_path / "state", "ingest", str(tmp_path / "nowhere"))

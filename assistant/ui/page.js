@@ -160,7 +160,8 @@
       input.value = "";
     }
     const detail = { event: "uploaded", files: JSON.stringify(files) };
-    find("#document-list").dispatchEvent(new CustomEvent("fiel", { detail }));
+    const inside = [...document.querySelectorAll("#document-list *")].pop(); // who listens is within the framework's box
+    inside.dispatchEvent(new CustomEvent("fiel", { detail, bubbles: true }));
   };
   document.addEventListener("change", (event) => event.target.matches("#upload input") && upload(event.target));
 
