@@ -90,7 +90,8 @@ def test_each_branch_reads_as_if_it_were_alone_and_the_export_agrees(
     torch.manual_seed(0)
     save_starter(Starter(TINY), tokenizer, tmp_path)
     llama = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
-    net = load_starter(tmp_path, TINY)
+    net = load_starter(tmp_path)
+    assert net.shape == TINY
     context, branches = torch.randint(5, 700, (30,)), torch.randint(5, 700, (3, 8))
     positions = torch.cat((torch.arange(30), torch.arange(30, 38).repeat(3)))
     with torch.no_grad():

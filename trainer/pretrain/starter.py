@@ -367,7 +367,7 @@ def _gather_gradients(
     until = time.monotonic() + plan.step
     while time.monotonic() < until:
         if progress < plan.copying and draw.random() < 0.5:
-            row = copying_row(vocabulary=plan.shape.vocabulary, draw=draw)
+            row = copying_row(vocabulary=net.shape.vocabulary, draw=draw)
         else:
             row = draw_row(data, maker, progress=progress, draw=draw)
         loss, weight = loss_of(net, row, guide=1.0 - progress, draw=draw)
@@ -425,7 +425,7 @@ def main() -> None:
         tokenizer = train_tokenizer(sample, vocabulary=plan.shape.vocabulary, context=plan.shape.context)
         net = new_starter(sample, tokenizer, plan=plan)
     else:
-        tokenizer, net = load_tokenizer(options.out), load_starter(options.out, plan.shape)
+        tokenizer, net = load_tokenizer(options.out), load_starter(options.out)
     train(net=net, data=data, tokenizer=tokenizer, plan=plan, out=options.out)
 
 

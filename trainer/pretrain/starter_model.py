@@ -153,9 +153,21 @@ def branched_attention(*, context: int, branches: int) -> Attention:
     return attend
 
 
-def load_starter(folder: Path, shape: Shape) -> Starter:
-    """The network in float32 as ``save_starter`` left it; raises RuntimeError if it has another shape."""
+def load_starter(folder: Path) -> Starter:
+    """The network in float32, in the shape in which ``save_starter`` left it."""
     llama = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    config: Any = llama.config
+    shape = Shape(
+        vocabulary=config.vocab_size,
+        width=config.hidden_size,
+        layers=config.num_hidden_layers,
+        heads=config.num_attention_heads,
+        head_width=config.head_dim,
+        hidden=config.intermediate_size,
+        context=config.max_position_embeddings,
+        rope_theta=config.rope_parameters["rope_theta"],
+        norm_eps=config.rms_norm_eps,
+    )
     net = Starter(shape)
     net.load_state_dict(llama.model.state_dict())
     return net
