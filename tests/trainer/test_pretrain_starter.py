@@ -15,8 +15,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from assistant import prompts
 from trainer.pretrain.corpus import Question, Text, split_sentences
-from trainer.pretrain.starter import Looks, copying_row, guidance, lay_out, loss_of
+from trainer.pretrain.starter import copying_row, lay_out, loss_of
 from trainer.pretrain.starter_examples import Row, RowMaker, Sizes
+from trainer.pretrain.starter_guidance import Looks, guidance
 from trainer.pretrain.starter_init import prepare_heads
 from trainer.pretrain.starter_model import Shape, Starter, branched_attention, load_starter, save_starter
 from trainer.pretrain.tokenizer import train_tokenizer
