@@ -151,7 +151,7 @@ class Adapters:
         if problems:
             instead = f"the adapter {live}" if live else "the base model"
             self._problem = f"{' '.join(problems)} Instead, {instead} answers."
-            await asyncio.to_thread(self._record_fallback, self._problem)
+            await asyncio.to_thread(self._record_fallback)
         for guest in sorted(self._guests):
             try:
                 await self._make_ready(guest)
@@ -258,7 +258,7 @@ class Adapters:
         with self._database.write() as session:
             adapters.roll_back(session, self._engine.model, person_id=person_id)
 
-    def _record_fallback(self, problem: str) -> None:
+    def _record_fallback(self) -> None:
         with self._database.write() as session:
             audit.record(session, "adapter.fallback", person_id=None, subject=self._live or "")
 

@@ -55,19 +55,8 @@ def create(services: Services, *, local_token: str | None = None) -> FastAPI:
         Door, accounts=services.accounts, local_admin=services.local_admin, local_token=local_token or new_token()
     )
     app.add_middleware(Guard, accounts=services.accounts)
-    for module in (
-        openai,
-        account,
-        people,
-        review,
-        golden,
-        conversations,
-        exchanges,
-        adapters,
-        viewer,
-        metrics,
-        system,
-    ):
+    modules = (openai, account, people, review, golden, conversations, exchanges, adapters, viewer, metrics, system)
+    for module in modules:
         app.include_router(module.router, max_body_size=_BODY)
     upload = _FILES_AT_ONCE * services.settings.limits.file_mb * 1024**2
     app.include_router(documents.router, max_body_size=upload, form_limits={"max_files": 100, "max_fields": 10})
