@@ -105,7 +105,7 @@ class Chat:
         query = await self._search_query(question, turns)
         scopes = (SHARED, person.scope)
         found = await asyncio.to_thread(self._search.search, query, scopes=scopes, document_ids=document_ids)
-        passages, turns, left_out = await self._fit(question, found.passages, turns)
+        passages, turns, left_out = await self._fit(self._asked(question, query), found.passages, turns)
         with self._adapters.answer() as adapter:
             exchange = Exchange(
                 id=uuid4().hex,
@@ -167,6 +167,10 @@ class Chat:
         if self._engine.follows_instructions:
             return await followups.by_model(question, history, engine=self._engine)
         return followups.by_rule(question, history)
+
+    def _asked(self, question: str, query: str) -> str:
+        """What the model reads as the question: a model that cannot put two turns together gets what was searched."""
+        return question if self._engine.follows_instructions else query
 
     @property
     def answer_tokens(self) -> int:
@@ -251,7 +255,8 @@ class Chat:
         if not exchange.passages:  # nothing to read: no model is needed to say so
             yield Delta(prompts.REFUSALS[language.detect(exchange.question)], finish="stop")
             return
-        messages = prompts.render(question=exchange.question, passages=exchange.passages, history=exchange.history)
+        asked = self._asked(exchange.question, exchange.search_query)
+        messages = prompts.render(question=asked, passages=exchange.passages, history=exchange.history)
         sampling = Sampling(max_tokens=self.answer_tokens, temperature=self._settings.generation.temperature)
         for last_try in (False, True):
             said = False

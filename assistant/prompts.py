@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from assistant.records import Message, Passage, Turn
 
-VERSION = "1"
+VERSION = "2"
 """Logged with every exchange and saved with every adapter; raise it whenever a rendered byte changes."""
 
 REFUSALS = {"en": "I could not find this in the documents.", "pt": "Não encontrei isso nos documentos."}
@@ -24,6 +24,9 @@ _CITATION = re.compile(r"\s*\[\d+(?:, ?\d+)*\]")
 def render(*, question: str, passages: Sequence[Passage], history: Sequence[Turn] = ()) -> list[Message]:
     """The chat messages for one question; passages are numbered from 1 in the order given.
 
+    The question stands before the passages and after them: a causal model then knows what to look for while it reads
+    (query-aware contextualization; Liu et al. 2024, "Lost in the Middle", section 4.2).
+
     Earlier turns are shown without their passages, and their citation marks are dropped: those numbers mean other
     passages now. Turns without an answer (stopped, failed) are not shown.
     """
@@ -31,7 +34,8 @@ def render(*, question: str, passages: Sequence[Passage], history: Sequence[Turn
     for turn in (turn for turn in history if turn.answer):
         messages += [Message("user", turn.question), Message("assistant", _CITATION.sub("", turn.answer))]
     numbered = "\n\n".join(render_passage(n, passage) for n, passage in enumerate(passages, start=1))
-    messages.append(Message("user", f"{numbered}\n\nQuestion: {question}".lstrip()))
+    asked = f"Question: {question}"
+    messages.append(Message("user", "\n\n".join((asked, numbered, asked)) if numbered else asked))
     return messages
 
 

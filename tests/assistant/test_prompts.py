@@ -10,11 +10,14 @@ from assistant.records import Message, Turn
 from tests.assistant.test_citations import CITY, RIVER
 
 
-def test_passages_are_numbered_in_the_order_given() -> None:
+def test_passages_are_numbered_in_the_order_given_between_two_askings() -> None:
     messages = prompts.render(question="Where?", passages=[replace(CITY, page=3), RIVER])
     assert messages == [
         Message("system", prompts.SYSTEM),
-        Message("user", f"[1] b.txt, p. 3\n{CITY.text}\n\n[2] a.txt\n{RIVER.text}\n\nQuestion: Where?"),
+        Message(
+            "user",
+            f"Question: Where?\n\n[1] b.txt, p. 3\n{CITY.text}\n\n[2] a.txt\n{RIVER.text}\n\nQuestion: Where?",
+        ),
     ]
 
 
@@ -45,4 +48,4 @@ def test_the_version_stands_for_the_rendered_bytes() -> None:
     """A change here is a new version: models and adapters are served with the format they were trained with."""
     messages = prompts.render(question="Q?", passages=[RIVER], history=[Turn("Who?", "Ana [1].")])
     rendered = "\n".join(f"{message.role}: {message.content}" for message in messages)
-    assert (prompts.VERSION, hashlib.sha256(rendered.encode()).hexdigest()[:16]) == ("1", "12cb08bbd70a8628")
+    assert (prompts.VERSION, hashlib.sha256(rendered.encode()).hexdigest()[:16]) == ("2", "38ba2239237b7bb1")

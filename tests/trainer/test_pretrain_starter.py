@@ -1,29 +1,32 @@
-"""The starter's training examples say what is true, its shared rows equal separate prompts, and its export is whole."""
+"""The starter's training examples say what is true, in the prompt of serving, and a few steps teach and export."""
 
 from __future__ import annotations
 
-import math
 import random
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from torch.nn import functional as F  # noqa: N812
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from assistant import prompts
 from trainer.pretrain.corpus import Question, Text, split_sentences
-from trainer.pretrain.starter import copying_row, lay_out, loss_of
-from trainer.pretrain.starter_examples import Row, RowMaker, Sizes
-from trainer.pretrain.starter_guidance import Looks, guidance
-from trainer.pretrain.starter_init import prepare_heads
-from trainer.pretrain.starter_model import Shape, Starter, branched_attention, load_starter, save_starter
+from trainer.pretrain.starter import Shape, loss_of, new_network, probe, save_network, word_vectors
+from trainer.pretrain.starter_examples import (
+    Document,
+    Example,
+    ExampleMaker,
+    Sizes,
+    document_of,
+    random_example,
+    template_of,
+)
 from trainer.pretrain.tokenizer import train_tokenizer
 
-TINY = Shape(vocabulary=700, width=64, layers=2, heads=2, head_width=32, hidden=64, context=1024)
+TINY = Shape(vocabulary=700, width=64, layers=2, heads=2, hidden=64, context=1024)
 CITIES = ("Lisbon", "Oslo", "Quito", "Dakar", "Turin", "Perth", "Hanoi", "Lagos")
+SIZES = Sizes(windows=3, sentences=3, tokens=900, searched=0.5)
 
 
 def _text(number: int) -> Text:
@@ -36,122 +39,127 @@ def _text(number: int) -> Text:
     return Text(city, "made for this test", "en", split_sentences(body), (asked,))
 
 
-TEXTS = [_text(n) for n in range(len(CITIES))]
+DOCUMENTS = [document_of([_text(n), _text(n + 4)]) for n in range(4)]
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerFast:
-    lines = ["".join(text.sentences) for text in TEXTS] + [prompts.SYSTEM]
+    lines = ["".join(document.sentences) for document in DOCUMENTS] + [prompts.SYSTEM]
     return train_tokenizer(lines, vocabulary=TINY.vocabulary, context=TINY.context)
 
 
-def _rows(tokenizer: PreTrainedTokenizerFast, *, count: int) -> list[Row]:
-    maker, draw = RowMaker(tokenizer=tokenizer), random.Random(3)
-    sizes = Sizes(passages=(2, 3), sentences=(2, 3), branches=8, context=900, found=0.5, refusals=0.3)
-    made = (maker.make(TEXTS[:4], TEXTS[4:], sizes=sizes, draw=draw, made=0.5) for _ in range(count))
-    return [row for row in made if row is not None]
+def _examples(tokenizer: PreTrainedTokenizerFast, *, count: int, refusals: float = 0.3) -> list[Example]:
+    maker = ExampleMaker(tokenizer=tokenizer, draw=random.Random(3))
+    made = (
+        maker.make(DOCUMENTS[n % 4], [DOCUMENTS[(n + 1) % 4]], sizes=SIZES, made=0.5, refusals=refusals)
+        for n in range(count)
+    )
+    return [example for example in made if example is not None]
+
+
+def test_questions_of_several_texts_point_into_the_joined_document() -> None:
+    document = document_of([_text(0), _text(1)])
+    assert [document.sentences[asked.first].strip() for asked in document.asked] == [
+        "The harbour of Lisbon was dug in 1804 by monks.",
+        "The harbour of Oslo was dug in 1814 by monks.",
+    ]
+    assert document.sentences[3].endswith("\n\n")
 
 
 def test_answers_stand_in_the_passage_they_cite_and_refused_ones_in_none(
     tokenizer: PreTrainedTokenizerFast,
 ) -> None:
     cited = refused = 0
-    for row in _rows(tokenizer, count=60):
-        user = tokenizer.decode(row.context).rpartition("<|user|>")[2]
-        passages = re.split(r"(?:^|\n\n)\[\d+\] [^\n]*\n", user)[1:]
-        for branch in row.branches:
-            question = tokenizer.decode(branch.tokens[: branch.answer_start])
-            answer = tokenizer.decode(branch.tokens[branch.answer_start :])
-            if prompts.is_refusal(answer.removesuffix("<|end|>")):
-                refused += 1
-                city = re.search(r"harbour of (\w+) dug\?", question)
-                assert city is None or f"The harbour of {city[1]} was dug" not in user
-            elif mark := re.fullmatch(r" (.*) \[(\d+)\]<\|end\|>", answer):
-                cited += 1
-                assert mark[1] in passages[int(mark[2]) - 1]
-                assert branch.source is not None
-                assert tokenizer.decode(row.context[slice(*branch.source)]).strip() == mark[1]
-                spelled = [row.context[at] for at in branch.copied[1:]]
-                assert spelled == branch.tokens[branch.answer_start + 1 :][: len(spelled)]
-    assert cited > 40
-    assert refused > 5
+    for example in _examples(tokenizer, count=300):
+        prompt = tokenizer.decode(example.tokens[: example.answer])
+        answer = tokenizer.decode(example.tokens[example.answer :])
+        _, *passages, _ = re.split(r"\n\n(?:\[\d+\] [^\n]*\n|Question: )", prompt)
+        if prompts.is_refusal(answer.removesuffix("<|end|>")):
+            refused += 1
+            city = re.search(r"(?i)harbour of (\w+) dug", prompt.rpartition("Question: ")[2])
+            assert city is None or f"the harbour of {city[1]} was dug".lower() not in prompt.lower()
+        elif mark := re.fullmatch(r" (.*) \[(\d+)\]<\|end\|>", answer):
+            cited += 1
+            assert mark[1] in " ".join(passages[int(mark[2]) - 1].split())
+        else:
+            pytest.fail(f"neither an answer nor a refusal: {answer}")
+    assert cited > 100
+    assert refused > 20
 
 
-def test_a_row_spells_the_prompt_of_serving(tokenizer: PreTrainedTokenizerFast) -> None:
-    row = _rows(tokenizer, count=3)[0]
-    for branch in row.branches:
-        joined = tokenizer.decode(row.context + branch.tokens)
-        assert tokenizer.encode(joined, add_special_tokens=False) == row.context + branch.tokens
-        assert joined.startswith(f"<|system|>{prompts.SYSTEM}<|end|>")
+def test_an_example_spells_the_prompt_of_serving(tokenizer: PreTrainedTokenizerFast) -> None:
+    for example in _examples(tokenizer, count=20):
+        text = tokenizer.decode(example.tokens)
+        assert tokenizer.encode(text, add_special_tokens=False) == example.tokens
+        last = text.split("<|user|>")[-1]
+        asked = re.match(r"Question: [^\n]*\n", last)
+        assert asked is not None
+        assert f"\n\n{asked[0].strip()}<|end|><|assistant|> " in last
 
 
-def test_each_branch_reads_as_if_it_were_alone_and_the_export_agrees(
-    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
-) -> None:
+def test_made_questions_need_no_people(tokenizer: PreTrainedTokenizerFast) -> None:
+    plain = Document("Fares", "en", DOCUMENTS[0].sentences, ())
+    maker = ExampleMaker(tokenizer=tokenizer, draw=random.Random(1))
+    made = [maker.make(plain, [], sizes=SIZES, made=1.0, refusals=0.0) for _ in range(40)]
+    assert sum(example is not None for example in made) > 10
+
+
+def test_random_rows_ask_for_words_of_the_sentence_that_answers(tokenizer: PreTrainedTokenizerFast) -> None:
+    template, draw = template_of(tokenizer), random.Random(5)
+    for _ in range(50):
+        example = random_example(vocabulary=700, first=5, template=template, draw=draw)
+        prompt, answer = example.tokens[: example.answer], example.tokens[example.answer :]
+        said = answer[: answer.index(template.stop)]
+        at = next(i for i in range(len(prompt)) if prompt[i : i + len(said)] == said)
+        begin = len(template.begin) + len(template.question)
+        asked = prompt[begin : prompt.index(template.opening[0][0], begin)]
+        assert set(asked) <= set(said)
+        assert at > begin
+
+
+def test_padding_changes_nothing_and_a_few_steps_lower_the_loss(tokenizer: PreTrainedTokenizerFast) -> None:
     torch.manual_seed(0)
-    save_starter(Starter(TINY), tokenizer, tmp_path)
-    llama = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
-    net = load_starter(tmp_path)
-    assert net.shape == TINY
-    context, branches = torch.randint(5, 700, (30,)), torch.randint(5, 700, (3, 8))
-    positions = torch.cat((torch.arange(30), torch.arange(30, 38).repeat(3)))
-    with torch.no_grad():
-        hidden = net(torch.cat((context, branches.flatten())), positions, branched_attention(context=30, branches=3))
-        for number, branch in enumerate(branches):
-            alone = llama(torch.cat((context, branch))[None]).logits[0, 30:]
-            shared = F.linear(hidden[30 + 8 * number : 38 + 8 * number], net.embed_tokens.weight)
-            torch.testing.assert_close(shared, alone, rtol=1e-4, atol=1e-4)
-    loaded = AutoTokenizer.from_pretrained(tmp_path)
-    turn = loaded.apply_chat_template([{"role": "user", "content": "olá"}], tokenize=False, add_generation_prompt=True)
-    assert turn == "<|user|>olá<|end|><|assistant|>"
+    vectors = word_vectors(["".join(d.sentences) for d in DOCUMENTS], tokenizer, shape=TINY, seed=1)
+    net = new_network(TINY, vectors)
+    examples = _examples(tokenizer, count=8)
+    together, weight = loss_of(net, examples)
+    alone = [loss_of(net, [example]) for example in examples]
+    assert together.item() == pytest.approx(sum(loss.item() for loss, _ in alone), rel=2e-2)
+    assert weight == sum(w for _, w in alone)
 
-
-def test_prepared_heads_copy_before_any_training_and_a_few_steps_lower_the_loss(
-    tokenizer: PreTrainedTokenizerFast,
-) -> None:
-    torch.manual_seed(0)
-    net = Starter(Shape(vocabulary=700))
-    torch.nn.init.normal_(net.embed_tokens.weight, std=0.1)
-    prepare_heads(net, seed=0)
-    tokens = torch.tensor(copying_row(vocabulary=700, draw=random.Random(0)).context)
-    half = len(tokens) // 2
-    with torch.no_grad():
-        hidden = net(tokens, torch.arange(len(tokens)), branched_attention(context=len(tokens), branches=0))
-    guesses = F.linear(hidden[half:-1], net.embed_tokens.weight).argmax(-1)
-    assert (guesses == tokens[half + 1 :]).float().mean() > 0.3
-
-    rows, draw = _rows(tokenizer, count=3), random.Random(0)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
-    losses = []
-    for _ in range(6):
-        parts = [loss_of(net, row, guide=1.0, draw=draw) for row in rows]
-        loss = sum(part for part, _ in parts) / sum(weight for _, weight in parts)
-        assert isinstance(loss, torch.Tensor)
-        loss.backward()
+    optimizer, losses = torch.optim.AdamW(net.parameters(), lr=1e-3), []
+    for _ in range(12):
+        loss, weight = loss_of(net, examples)
+        (loss / weight).backward()
         optimizer.step()
         optimizer.zero_grad()
         losses.append(loss.item())
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_guidance_measures_where_the_guided_heads_look(tokenizer: PreTrainedTokenizerFast) -> None:
-    """With all queries zero attention is even, so that what rests on a span follows from its length."""
-    torch.manual_seed(0)
-    net = Starter(Shape(vocabulary=700, width=64, layers=3, heads=4, head_width=16, hidden=64, context=1024))
-    for layer in net.layers:
-        torch.nn.init.zeros_(layer.get_submodule("self_attn").get_parameter("q_proj.weight"))
-    row = next(r for r in _rows(tokenizer, count=20) if len(r.branches) > 1 and r.branches[-1].source is None)
-    tokens, positions, length = lay_out(row)
-    looks = Looks(branched_attention(context=len(row.context), branches=len(row.branches)))
-    with torch.no_grad():
-        net(tokens, positions, looks)
-        measured = guidance(looks, replace(row, sentences=[(3, 4)]), length=length, draw=random.Random(0)).item()
-    expected = 0.0
-    for branch in row.branches:
-        seen = len(row.context) + branch.answer_start
-        expected += 0.5 * math.log(seen / (branch.answer_start - 6))
-        if branch.source is not None:
-            first, last = branch.source
-            expected += 3.0 * math.log(seen / (last - first)) + 2.0 * math.log(seen)
-            expected += sum(0.3 * math.log(seen + step) for step in range(1, len(branch.copied[:8])))
-    assert measured == pytest.approx(expected, rel=1e-4)
+def test_the_probe_knows_right_from_wrong(tokenizer: PreTrainedTokenizerFast) -> None:
+    net = new_network(TINY, torch.randn(TINY.vocabulary, TINY.width) * 0.05)
+    example = _examples(tokenizer, count=4)[0]
+    tokens = example.tokens[: example.answer + 4]
+    for at in range(example.answer, len(tokens)):
+        tokens[at] = int(net(torch.tensor(tokens[:at])[None]).logits[0, -1].argmax())
+    wrong = [*tokens[:-1], (tokens[-1] + 1) % TINY.vocabulary]
+    assert probe(net, [Example(tokens, example.answer), Example(wrong, example.answer)]) == 0.5
+
+
+def test_the_export_is_whole(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    net = new_network(TINY, torch.randn(TINY.vocabulary, TINY.width) * 0.05)
+    save_network(net, tokenizer, tmp_path)
+    llama, loaded = AutoModelForCausalLM.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
+    assert llama.dtype is torch.bfloat16
+    assert torch.equal(llama.model.embed_tokens.weight, net.model.embed_tokens.weight.bfloat16())
+    turns = [
+        {"role": "system", "content": "be kind"},
+        {"role": "user", "content": "olá"},
+        {"role": "assistant", "content": "oi"},
+        {"role": "user", "content": "e agora?"},
+    ]
+    prompt = loaded.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+    assert prompt == "<|user|>olá<|end|><|user|>e agora?<|end|><|assistant|>"
+    whole = loaded.apply_chat_template([*turns, {"role": "assistant", "content": "já"}], tokenize=False)
+    assert whole == f"{prompt} já<|end|>"

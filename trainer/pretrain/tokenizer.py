@@ -11,12 +11,13 @@ from transformers import PreTrainedTokenizerFast
 PAD, END = "<|pad|>", "<|end|>"
 ROLES = {"system": "<|system|>", "user": "<|user|>", "assistant": "<|assistant|>"}
 
+# Only what people said is shown: the starter follows no instructions, and its earlier answers would only be in the way.
 # An answer begins with a space, so that its first word is the token that it is within a passage.
 CHAT_TEMPLATE = (
-    "{%- for message in messages -%}"
-    "{{- '<|' + message.role + '|>' + (' ' if message.role == 'assistant' else '') + message.content + '<|end|>' -}}"
+    "{%- for message in messages if message.role == 'user' -%}{{- '<|user|>' + message.content + '<|end|>' -}}"
     "{%- endfor -%}"
-    "{%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}"
+    "{%- if messages[-1].role == 'assistant' -%}{{- '<|assistant|> ' + messages[-1].content + '<|end|>' -}}"
+    "{%- elif add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}"
 )
 
 
