@@ -14,8 +14,9 @@ REFUSALS = {"en": "I could not find this in the documents.", "pt": "Não encontr
 
 SYSTEM = (
     "Answer the question from the numbered passages only, in the language of the question. Use one or two full "
-    "sentences close to the words of the passages, and end each with the number of its passage, like [1]. If the "
-    f"passages do not hold the answer, reply only: {REFUSALS['en']} In Portuguese: {REFUSALS['pt']}"
+    "sentences close to the words of the passages, and end each with the number of its passage, like [1]. What stands "
+    "between >> and << was found to be nearest to the question; leave these marks out. If the passages do not hold the "
+    f"answer, reply only: {REFUSALS['en']} In Portuguese: {REFUSALS['pt']}"
 )
 
 _CITATION = re.compile(r"\s*\[\d+(?:, ?\d+)*\]")
@@ -40,9 +41,19 @@ def render(*, question: str, passages: Sequence[Passage], history: Sequence[Turn
 
 
 def render_passage(n: int, passage: Passage) -> str:
-    """``[n] document, p. 3`` on a line of its own, then the text."""
+    """``[n] document, p. 3`` on a line of its own, then the text, with the search's best sentence set off by marks."""
     page = f", p. {passage.page}" if passage.page is not None else ""
-    return f"[{n}] {passage.document}{page}\n{passage.text.strip()}"
+    return f"[{n}] {passage.document}{page}\n{_marked(passage).strip()}"
+
+
+def _marked(passage: Passage) -> str:
+    text = passage.text
+    for index, start, end in passage.sentences:
+        if index == passage.best:
+            sentence = text[start:end].strip()
+            before, after = text[:start], text[start:].partition(sentence)[2]
+            return f"{before}>> {sentence} <<{after}"
+    return text
 
 
 def is_refusal(answer: str) -> bool:

@@ -148,7 +148,8 @@ class Passage:
     """A window of sentences as the model reads it, frozen as it was when the question was asked.
 
     ``text`` is the document's ``[start:end]``. ``sentences`` holds, for each sentence of the window, its index in the
-    document and its start and end *within* ``text``; ``hits`` the indexes of those that the search itself found.
+    document and its start and end *within* ``text``; ``hits`` the indexes of those that the search itself found, of
+    which ``best`` ranks first (none in exchanges that were logged before it was kept).
     """
 
     document_id: int
@@ -163,6 +164,7 @@ class Passage:
     score: float
     sentences: tuple[tuple[int, int, int], ...]
     hits: tuple[int, ...]
+    best: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

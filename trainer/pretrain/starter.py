@@ -39,12 +39,13 @@ from trainer.pretrain.starter_examples import (
     random_example,
     template_of,
 )
+from trainer.pretrain.starter_init import prepare_heads
 from trainer.pretrain.tokenizer import CHAT_TEMPLATE, load_tokenizer, train_tokenizer
 
 HALF = torch.cpu._is_avx512_bf16_supported()
 """Whether this processor multiplies bfloat16 fast; where it does not, bfloat16 is several times slower than float32."""
 
-_ROWS = 4096  # tokens that go through the network at once, at most
+_ROWS = 1024  # tokens that go through the network at once, at most
 _FIRST_TOKENS = (4.0, 2.0, 2.0)  # weights of an answer's first tokens, which choose the sentence; the rest is copying
 
 
@@ -68,18 +69,18 @@ class Plan:
 
     duration: float
     begin: float = 0.0
-    step: float = 1.0
+    step: float = 0.4
     save_every: float = 300.0
     processes: int = 2
     seed: int = 1
     learning_rate: float = 1.5e-3
-    random_tokens: float = 0.12
+    random_tokens: float = 0.15
     """Rows of random tokens are alone until a quarter of this progress, and ever fewer until five quarters of it."""
     shape: Shape = field(default_factory=Shape)
 
 
 def new_network(shape: Shape, vectors: Tensor) -> LlamaForCausalLM:
-    """An untrained network with these word vectors."""
+    """An untrained network with these word vectors and heads that copy."""
     torch.manual_seed(0)
     config: Any = LlamaConfig(
         vocab_size=shape.vocabulary,
@@ -98,6 +99,7 @@ def new_network(shape: Shape, vectors: Tensor) -> LlamaForCausalLM:
     )
     net = LlamaForCausalLM(config)
     net.model.embed_tokens.weight.data.copy_(vectors)
+    prepare_heads(net, rope_theta=shape.rope_theta, seed=0)
     return net
 
 
@@ -149,7 +151,7 @@ def probe(net: LlamaForCausalLM, examples: Sequence[Example]) -> float:
 def word_vectors(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, *, shape: Shape, seed: int) -> Tensor:
     """Token vectors that begin with what tokens share: a third from the positive pointwise mutual information of
     tokens up to four apart (Levy et al. 2015), a third common to tokens of one stem whatever their case or ending, a
-    third random, so that tokens alike in use can be told apart when copied. Mean 0, standard deviation 0.05."""
+    third random, so that tokens alike in use can be told apart when copied. Mean 0, standard deviation 0.1."""
     ids = torch.tensor([t for text in texts for t in tokenizer.encode(text, add_special_tokens=False)])
     size = shape.vocabulary
     counts = torch.zeros(size * size)
@@ -172,7 +174,7 @@ def word_vectors(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, *, sh
         ]
     )
     vectors: Tensor = learned - learned.mean(0) + common + torch.randn(size, shape.width)
-    return 0.05 * vectors / vectors.std()
+    return 0.1 * vectors / vectors.std()
 
 
 def train(*, net: LlamaForCausalLM, data: Data, tokenizer: PreTrainedTokenizerFast, plan: Plan, out: Path) -> None:

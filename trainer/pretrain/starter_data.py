@@ -72,14 +72,14 @@ def _join(texts: Sequence[Text]) -> Text:
 
 def sizes_at(progress: float) -> Sizes:
     """How large examples are when a share ``progress`` of the training is done: short ones teach choosing many times
-    faster, and until the end the longest are as a search serves them (four windows of five sentences)."""
+    faster, and the last ones are as a search serves them (four windows of five sentences)."""
     if progress < 0.15:
-        return Sizes(windows=2, sentences=2, tokens=300, searched=0.0)
-    if progress < 0.35:
-        return Sizes(windows=3, sentences=3, tokens=500, searched=0.3)
+        return Sizes(windows=2, sentences=2, tokens=300)
+    if progress < 0.3:
+        return Sizes(windows=3, sentences=3, tokens=500)
     if progress < 0.6:
-        return Sizes(windows=4, sentences=4, tokens=900, searched=0.6)
-    return Sizes(windows=4, sentences=5, tokens=1400, searched=0.85)
+        return Sizes(windows=4, sentences=3, tokens=900)
+    return Sizes(windows=4, sentences=5, tokens=1400)
 
 
 def refusals_at(progress: float) -> float:

@@ -20,6 +20,10 @@ from assistant.records import SHARED, Passage, Turn
 from trainer.pretrain.corpus import Language, Text
 from trainer.pretrain.starter_questions import STOP_WORDS, ask_about, roughen
 
+_BY_MEANING = 0.3
+"""The share of questions that the search understands beyond their words, so that the first window's best sentence is
+the answer about as often as when serving (.72 of SQuAD's questions)."""
+
 _STEM = 5  # letters of a word that count when words are compared
 
 
@@ -50,15 +54,12 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Sentences ``first`` to ``end`` - 1 of a document."""
+    """Sentences ``first`` to ``end`` - 1 of a document around ``best``, which the search found."""
 
     document: Document
     first: int
     end: int
-
-    @property
-    def text(self) -> str:
-        return "".join(self.document.sentences[self.first : self.end]).strip()
+    best: int
 
     def holds(self, document: Document, asked: Asked) -> bool:
         return document is self.document and self.first <= asked.first and asked.last < self.end
@@ -66,16 +67,11 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How large examples are, at most: windows, sentences in each, and tokens of the prompt.
-
-    A share ``searched`` has its windows chosen and ranked by words shared with the question, as a search does it; in
-    the others the right sentence may stand anywhere.
-    """
+    """How large examples are, at most: windows, sentences in each, and tokens of the prompt."""
 
     windows: int
     sentences: int
     tokens: int
-    searched: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +121,7 @@ class ExampleMaker:
         asked = self._question(document, made=made)
         if asked is None:
             return None
-        if self._draw.random() < sizes.searched:
-            windows = self._searched(asked, document, others, sizes=sizes)
-        else:
-            windows = self._scattered(asked, document, others, sizes=sizes)
+        windows = self._searched(asked, document, others, sizes=sizes)
         if self._draw.random() < refusals:
             windows = [window for window in windows if not window.holds(document, asked)]
         number = next((n for n, window in enumerate(windows, start=1) if window.holds(document, asked)), None)
@@ -149,18 +142,6 @@ class ExampleMaker:
         question = ask_about(sentence, language=document.language, draw=self._draw)
         return Asked(question.text, question.answer, index, index) if question else None
 
-    def _scattered(self, asked: Asked, document: Document, others: Sequence[Document], *, sizes: Sizes) -> list[Window]:
-        """Windows in any order, of which one holds the answer at any place."""
-        draw, own = self._draw, asked.last - asked.first + 1
-        windows = [_around(document, asked.first, draw.randint(own, max(own, sizes.sentences)), draw)]
-        for _ in range(draw.randint(1, sizes.windows) - 1):
-            source = document if draw.random() < 0.6 or not others else draw.choice(others)
-            window = _around(source, draw.randrange(len(source.sentences)), draw.randint(1, sizes.sentences), draw)
-            if all(w.document is not source or w.end <= window.first or window.end <= w.first for w in windows):
-                windows.append(window)
-        draw.shuffle(windows)
-        return windows
-
     def _searched(self, asked: Asked, document: Document, others: Sequence[Document], *, sizes: Sizes) -> list[Window]:
         """Windows around the sentences that share most words with the question, the rarer the better, best first."""
         draw, wanted = self._draw, stems_of(asked.question, document.language)
@@ -168,21 +149,22 @@ class ExampleMaker:
         shared = [wanted & source.stems[i] for source, i in places]
         counts = {stem: sum(stem in s for s in shared) for stem in wanted}
         weight = {stem: log(1 + len(places) / (1 + count)) for stem, count in counts.items()}
-        noise = 0.35 * sum(weight.values()) / (1 + len(weight)) ** 0.5  # a search by meaning ranks otherwise at times
-        scores = [sum(weight[stem] for stem in s) + draw.gauss(0, noise) for s in shared]
+        total = sum(weight.values())
+        scores = [sum(weight[stem] for stem in s) + draw.gauss(0, 0.03 * total) for s in shared]
+        if draw.random() < _BY_MEANING:
+            scores[asked.first] += 0.5 * total
+        count = sizes.windows if draw.random() < 0.7 else draw.randint(1, sizes.windows)
         opened: list[Window] = []
-        for at in sorted(range(len(places)), key=lambda at: -scores[at])[: 3 * sizes.windows]:
+        for at in sorted(range(len(places)), key=lambda at: -scores[at])[: 3 * count]:
             source, index = places[at]
-            if len(opened) < sizes.windows and not any(
-                w.document is source and w.first <= index < w.end for w in opened
-            ):
+            if len(opened) < count and not any(w.document is source and w.first <= index < w.end for w in opened):
                 first = max(0, min(index - (sizes.sentences - 1) // 2, len(source.sentences) - sizes.sentences))
-                opened.append(Window(source, first, min(first + sizes.sentences, len(source.sentences))))
+                opened.append(Window(source, first, min(first + sizes.sentences, len(source.sentences)), index))
         return _merged(opened)
 
     def _refusable(self, asked: Asked, document: Document, windows: Sequence[Window]) -> bool:
         """Whether nothing shown answers the question, not even a part of its sentences or the same words elsewhere."""
-        shown = "\n".join(window.text for window in windows)
+        shown = "\n".join("".join(w.document.sentences[w.first : w.end]) for w in windows)
         sentences = document.sentences[asked.first : asked.last + 1]
         return not any(sentence.strip() in shown for sentence in sentences) and not (asked.span and asked.span in shown)
 
@@ -207,19 +189,14 @@ class ExampleMaker:
         return Example([*prompt, *said[:140]], len(prompt))
 
 
-def _around(document: Document, index: int, size: int, draw: random.Random) -> Window:
-    """``size`` sentences around sentence ``index``, which may stand anywhere among them; fewer at an end."""
-    first = max(0, index - draw.randrange(size))
-    return Window(document, first, min(len(document.sentences), max(first + size, index + 2)))
-
-
 def _merged(windows: Sequence[Window]) -> list[Window]:
     """Windows of one document that overlap or touch become one, at the place of the better."""
     merged: list[Window] = []
     for window in windows:
         for at, other in enumerate(merged):
             if other.document is window.document and window.first <= other.end and other.first <= window.end:
-                merged[at] = Window(other.document, min(other.first, window.first), max(other.end, window.end))
+                first, end = min(other.first, window.first), max(other.end, window.end)
+                merged[at] = Window(other.document, first, end, other.best)
                 break
         else:
             merged.append(window)
@@ -233,21 +210,26 @@ def _answer(asked: Asked, document: Document, number: int) -> str:
 
 def passage_of(window: Window, draw: random.Random) -> Passage:
     """The window as the assistant would show it, under a name and perhaps a page of its own."""
-    text = window.text
-    page = draw.randint(1, 60) if draw.random() < 0.3 else None
+    sentences, position = [], 0
+    for index in range(window.first, window.end):
+        text = window.document.sentences[index]
+        sentences.append((index, position, position + len(text.rstrip())))
+        position += len(text)
+    text = "".join(window.document.sentences[window.first : window.end]).rstrip()
     return Passage(
         document_id=0,
         lineage="",
         document=_name(window, draw),
         scope=SHARED,
-        page=page,
+        page=draw.randint(1, 60) if draw.random() < 0.3 else None,
         section=0,
         start=0,
         end=len(text),
         text=text,
         score=0.0,
-        sentences=(),
-        hits=(),
+        sentences=tuple(sentences),
+        hits=(window.best,),
+        best=window.best,
     )
 
 

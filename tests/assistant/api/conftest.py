@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
@@ -57,7 +58,7 @@ class Parrot:
         self, messages: Sequence[Message], *, sampling: Sampling, adapter: str | None = None
     ) -> AsyncGenerator[Delta, None]:
         self.heard.append(messages)
-        passages, _, question = messages[-1].content.rpartition("Question: ")
+        passages, _, question = re.sub(r">> | <<", "", messages[-1].content).rpartition("Question: ")
         if "break" in question:
             yield Delta("Well")
             raise EngineError("The model stopped answering.")

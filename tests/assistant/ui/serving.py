@@ -63,7 +63,7 @@ class Quoter:
     async def stream(
         self, messages: Sequence[Message], *, sampling: Sampling, adapter: str | None = None
     ) -> AsyncGenerator[Delta, None]:
-        passages, _, question = messages[-1].content.rpartition("Question: ")
+        passages, _, question = re.sub(r">> | <<", "", messages[-1].content).rpartition("Question: ")
         words = re.findall(r"\S+\s*", _best_sentence(passages, question))
         self.closed.clear()
         try:
