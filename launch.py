@@ -140,6 +140,7 @@ def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services
     from assistant.documents.ingest import Library
     from assistant.feedback import Ratings
     from assistant.forgetting import Forgetting
+    from assistant.refusals import Refusals
     from assistant.registry import Registry
     from assistant.retrieval.embeddings import Embedder
     from assistant.retrieval.search import Search
@@ -172,6 +173,7 @@ def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services
         accounts=people,
         ratings=Ratings(database, configuration.review),
         forgetting=forgetting,
+        refusals=Refusals(database),
         library=library,
         search=search,
         engine=engine,

@@ -31,6 +31,7 @@ LINK_LASTS = timedelta(days=3)
 _NAME = re.compile(r"[\w.@+-]{1,64}")
 _PASSWORD = (10, 200)  # characters
 _KEY = "fiel-"
+_REFUSED = 2_000  # entries in the audit log
 _HASHES_AT_ONCE = 2  # each takes 64 MB for a moment
 
 
@@ -75,8 +76,9 @@ class Accounts:
         # The same work whether there is such a person or not, so that its time tells nobody.
         right = self._verified(password_hash or self._nobody, password) and password_hash is not None
         if person_id is None or not right or disabled:
-            with self._database.write() as session:
-                audit.record(session, "sign in refused", person_id=person_id)
+            if person_id is not None:
+                with self._database.write() as session:
+                    audit.record_some(session, "sign in refused", person_id=person_id, subject=address, keep=_REFUSED)
             raise NotAllowedError("The name or the password is wrong.")
         self._tries.clear(tried)
         with self._database.write() as session:

@@ -27,6 +27,7 @@ from assistant.api import (
 )
 from assistant.api.door import Door
 from assistant.api.guard import Guard
+from assistant.api.refused import Refused
 from assistant.services import Services
 from assistant.state import new_token
 
@@ -55,6 +56,7 @@ def create(services: Services, *, local_token: str | None = None) -> FastAPI:
         Door, accounts=services.accounts, local_admin=services.local_admin, local_token=local_token or new_token()
     )
     app.add_middleware(Guard, accounts=services.accounts)
+    app.add_middleware(Refused, refusals=services.refusals)
     modules = (openai, account, people, review, golden, conversations, exchanges, adapters, viewer, metrics, system)
     for module in modules:
         app.include_router(module.router, max_body_size=_BODY)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from sqlalchemy import ColumnElement, Integer, Select, and_, column, exists, func, or_, select, table, text, tuple_
 from sqlalchemy.orm import Session
@@ -165,9 +165,9 @@ def _filtered(query: Select, filters: Filters) -> Select:  # type: ignore[type-a
     if filters.adapter:
         wanted.append(RatingRow.adapter.is_(None) if filters.adapter == BASE else RatingRow.adapter == filters.adapter)
     if filters.since is not None:
-        wanted.append(RatingRow.updated_at >= _midnight(filters.since))
+        wanted.append(RatingRow.updated_at >= audit.midnight(filters.since))
     if filters.until is not None:
-        wanted.append(RatingRow.updated_at < _midnight(filters.until + timedelta(days=1)))
+        wanted.append(RatingRow.updated_at < audit.midnight(filters.until + timedelta(days=1)))
     if filters.held:
         wanted.append(RatingRow.held.is_(True))
     if filters.support_below is not None:
@@ -207,7 +207,3 @@ def _items(session: Session, ids: Sequence[int]) -> list[Item]:
         for logged, rating, judged, name in rows
     }
     return [found[rating_id] for rating_id in ids]
-
-
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), tzinfo=UTC)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
@@ -48,3 +49,8 @@ def page(request: Request, template: str, **values: Any) -> HTMLResponse:
         **values,
     )
     return HTMLResponse(html, headers={"Content-Security-Policy": _POLICY, "Cache-Control": "private, no-store"})
+
+
+def following_page(request: Request, *, before: object) -> str:
+    """The address of the same page with the same filters, from after the last thing that it shows."""
+    return "?" + urlencode({**request.query_params, "before": str(before)})

@@ -22,6 +22,7 @@ from assistant.errors import EngineError
 from assistant.feedback import Ratings
 from assistant.forgetting import Forgetting
 from assistant.records import Document, Message, Person, Usage
+from assistant.refusals import Refusals
 from assistant.retrieval.search import Search
 from assistant.services import Services
 from assistant.settings import Limits, Settings
@@ -106,6 +107,7 @@ def services(
         accounts=accounts,
         ratings=Ratings(database, settings.review),
         forgetting=forgetting,
+        refusals=Refusals(database),
         library=library,
         search=search,
         engine=engine,
