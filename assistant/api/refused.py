@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from assistant.api.door import REFUSED, person_of
-from assistant.api.errors import body
+from assistant.api.errors import problem
 from assistant.refusals import Refusals
-
-_TOO_LARGE = json.dumps(body("What was sent is too large.", "too_large")).encode()
 
 
 class Refused:
@@ -26,7 +23,7 @@ class Refused:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        plain = False
+        plain = b""
 
         async def send_noted(message: Message) -> None:
             nonlocal plain
@@ -34,11 +31,12 @@ class Refused:
                 await self._note(scope, scope.get(REFUSED, message["status"]))
                 headers = MutableHeaders(scope=message)
                 # The framework's limit answers in plain text, and so early that no handler of errors sees it.
-                plain = message["status"] == 413 and headers.get("content-type", "").startswith("text/plain")
-                if plain:
-                    headers["content-type"], headers["content-length"] = "application/json", str(len(_TOO_LARGE))
+                if message["status"] == 413 and headers.get("content-type", "").startswith("text/plain"):
+                    told = problem(Headers(scope=scope), 413, "What was sent is too large.", kind="too_large")
+                    plain = bytes(told.body)
+                    headers["content-type"], headers["content-length"] = "application/json", str(len(plain))
             elif plain:
-                message = {"type": "http.response.body", "body": _TOO_LARGE}
+                message = {"type": "http.response.body", "body": plain}
             await send(message)
 
         await self._app(scope, receive, send_noted)

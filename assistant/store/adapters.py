@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
 from assistant.errors import NotFoundError
@@ -47,10 +47,12 @@ def get(session: Session, version: str) -> Adapter:
 
 def for_base(session: Session, base: str) -> list[Adapter]:
     """The adapters of a base model, the latest first."""
-    rows = session.scalars(select(AdapterRow).where(AdapterRow.base == base).order_by(AdapterRow.number.desc()))
-    found = rows.all()
-    affected = _affected(session, [row.version for row in found])
-    return [_adapter(row, affected) for row in found]
+    return _listed(session, select(AdapterRow).where(AdapterRow.base == base))
+
+
+def every(session: Session) -> list[Adapter]:
+    """The adapters of all base models, the latest first."""
+    return _listed(session, select(AdapterRow))
 
 
 def champion(session: Session, base: str) -> str | None:
@@ -151,6 +153,12 @@ def _row(session: Session, version: str) -> AdapterRow:
 
 def _set_champion(session: Session, base: str, version: str | None) -> None:
     session.merge(ChampionRow(base=base, version=version, changed_at=datetime.now(UTC)))
+
+
+def _listed(session: Session, query: Select[AdapterRow]) -> list[Adapter]:
+    found = session.scalars(query.order_by(AdapterRow.number.desc())).all()
+    affected = _affected(session, [row.version for row in found])
+    return [_adapter(row, affected) for row in found]
 
 
 def _affected(session: Session, versions: Sequence[str]) -> dict[str, datetime]:

@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 
 from assistant.citations import marks
 from assistant.records import Citation, Exchange, ExchangeStatus
+from assistant.store.forget import REDACTED
 from assistant.ui import feedback, icons, support, words
 from assistant.ui.render import NOTHING, data, icon_button, joined, panel_title
 
@@ -91,6 +92,8 @@ def _question(question: str, *, exchange: str = "") -> Markup:
 
 
 def _answer(exchange: Exchange) -> Markup:
+    if exchange.answer == REDACTED:
+        return Markup('<p class="note">{}</p>').format(words.REDACTED)
     numbers = {(c.n, c.sentence_index): index for index, c in enumerate(exchange.citations)}
     chips, spans = [], []
     for start, end, citation in marks(exchange.answer, exchange.passages):

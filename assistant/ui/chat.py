@@ -261,7 +261,7 @@ class _Shown:
     def take(self, event: Event) -> bool:
         """Takes the event in; whether it is time to draw."""
         if isinstance(event, Waiting):
-            self._note = event.reason
+            self._note = words.told(event.reason)
             return True
         if isinstance(event, Retrieved):
             self.conversation = event.exchange.conversation_id

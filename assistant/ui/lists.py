@@ -66,7 +66,7 @@ def _name(document: Document) -> Markup:
 
 def _state(document: Document) -> Markup:
     if document.status is DocumentStatus.FAILED:
-        return Markup('<p class="problem">{}: {}</p>').format(words.DOCUMENT_FAILED, document.reason or "")
+        return Markup('<p class="problem">{}: {}</p>').format(words.DOCUMENT_FAILED, words.told(document.reason or ""))
     if document.status is DocumentStatus.READY:
         parts = [words.counted(words.SENTENCES, document.sentences), _size(document.size)]
         if document.pages:

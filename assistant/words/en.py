@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 NAME = "Fiel"
+LANGUAGE_TAG = "en"
 
 # Header
 SHOW_CONVERSATIONS = "Conversations"
@@ -58,6 +59,7 @@ DELETE_EXCHANGE = "Delete question and answer"
 CONFIRM_DELETE_EXCHANGE = "Delete this question with its answer and rating? There is no way back."
 STOPPED = "Stopped before it was finished."
 FAILED = "This answer could not be finished. Ask again."
+REDACTED = "This answer rested on a document that has been deleted, and was deleted with it."
 EMPTY_ANSWER = "No answer was written."
 
 # The source panel
@@ -66,6 +68,9 @@ SOURCE_HINT = "Choose a number in an answer to see the sentence it rests on."
 OPEN_DOCUMENT = "Open in document"
 OPEN_ORIGINAL = "Original file"
 DOCUMENT_GONE = "This document has been deleted since. You see the passage as it was when the question was asked."
+STILL_READ = "The text is still being read. Reload this page in a moment."
+EARLIER_TEXT = "Earlier text"
+LATER_TEXT = "Later text"
 
 # Documents
 DOCUMENTS = "Documents"
@@ -243,6 +248,38 @@ BY_ADAPTER = "Thumbs up by adapter"
 BY_DOCUMENT = "Thumbs up by document"
 BY_REASON = "Reasons"
 UNANSWERED = "Questions that the documents could not answer"
+
+# Data
+DATA = "Data"
+EXPORT = "Export for training"
+EXPORT_TEXT = (
+    "What was accepted in the review, as JSON Lines. Private conversations are in it only where their owner allows it."
+)
+FORM = "Form"
+FORMS = {
+    "raw": "triples with ratings and lineage",
+    "openai": "OpenAI chat fine-tuning",
+    "trl": "TRL: prompt and completion",
+    "kto": "TRL: KTO, thumbs as labels",
+}
+DOWNLOAD = "Download"
+ACCEPTED = {1: "1 accepted rating", 2: "{} accepted ratings"}
+GOLDEN = "Golden set"
+GOLDEN_TEXT = (
+    "Questions with the answers they should get, for measuring: JSON Lines or CSV with question and "
+    "answer. A file comes in as a whole or not at all; a known question gets the new answer."
+)
+GOLDEN_FILE = "File (.jsonl or .csv)"
+IMPORT = "Bring in"
+IMPORTED = "{new} new, {changed} changed, {unchanged} as they were. Reload the page to see them."
+GOLDEN_QUESTIONS = {1: "1 question", 2: "{} questions"}
+ADAPTERS = "Adapters and what was deleted"
+ADAPTERS_TEXT = (
+    "An adapter is affected once any of the exchanges it learnt from was deleted: train a new one to forget it."
+)
+AFFECTED = "affected since {}"
+UNAFFECTED = "not affected"
+MADE = "Made"
 
 # Deleting
 DELETE_ACCOUNT = "Delete account"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 NAME = "Fiel"
+LANGUAGE_TAG = "pt-BR"
 
 # Header
 SHOW_CONVERSATIONS = "Conversas"
@@ -58,6 +59,7 @@ DELETE_EXCHANGE = "Apagar pergunta e resposta"
 CONFIRM_DELETE_EXCHANGE = "Apagar esta pergunta com a resposta e a avaliação? Não há volta."
 STOPPED = "Parada antes de terminar."
 FAILED = "Esta resposta não pôde ser terminada. Pergunte de novo."
+REDACTED = "Esta resposta se apoiava num documento que foi apagado, e foi apagada com ele."
 EMPTY_ANSWER = "Nenhuma resposta foi escrita."
 
 # The source panel
@@ -66,6 +68,9 @@ SOURCE_HINT = "Escolha um número numa resposta para ver a frase em que ela se a
 OPEN_DOCUMENT = "Abrir no documento"
 OPEN_ORIGINAL = "Arquivo original"
 DOCUMENT_GONE = "Este documento foi apagado desde então. Você vê o trecho como era quando a pergunta foi feita."
+STILL_READ = "O texto ainda está sendo lido. Recarregue esta página daqui a pouco."
+EARLIER_TEXT = "Texto anterior"
+LATER_TEXT = "Texto seguinte"
 
 # Documents
 DOCUMENTS = "Documentos"
@@ -245,6 +250,38 @@ BY_ADAPTER = "Positivas por adaptador"
 BY_DOCUMENT = "Positivas por documento"
 BY_REASON = "Razões"
 UNANSWERED = "Perguntas que os documentos não puderam responder"
+
+# Data
+DATA = "Dados"
+EXPORT = "Exportar para treino"
+EXPORT_TEXT = (
+    "O que foi aceito na revisão, em JSON Lines. Conversas privadas só estão nele quando quem as teve permite."
+)
+FORM = "Formato"
+FORMS = {
+    "raw": "triplas com avaliações e origem",
+    "openai": "OpenAI, ajuste fino de conversas",
+    "trl": "TRL: prompt e resposta",
+    "kto": "TRL: KTO, polegares como rótulos",
+}
+DOWNLOAD = "Baixar"
+ACCEPTED = {1: "1 avaliação aceita", 2: "{} avaliações aceitas"}
+GOLDEN = "Perguntas de referência"
+GOLDEN_TEXT = (
+    "Perguntas com as respostas que deveriam ter, para medir: JSON Lines ou CSV com question e answer. Um"
+    " arquivo entra inteiro ou não entra; uma pergunta conhecida recebe a nova resposta."
+)
+GOLDEN_FILE = "Arquivo (.jsonl ou .csv)"
+IMPORT = "Importar"
+IMPORTED = "{new} novas, {changed} mudadas, {unchanged} como estavam. Recarregue a página para vê-las."
+GOLDEN_QUESTIONS = {1: "1 pergunta", 2: "{} perguntas"}
+ADAPTERS = "Adaptadores e o que foi apagado"
+ADAPTERS_TEXT = (
+    "Um adaptador é afetado quando se apaga algo com que ele aprendeu: treine um novo para que seja esquecido."
+)
+AFFECTED = "afetado desde {}"
+UNAFFECTED = "não afetado"
+MADE = "Feito em"
 
 # Deleting
 DELETE_ACCOUNT = "Apagar conta"

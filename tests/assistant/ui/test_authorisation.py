@@ -91,6 +91,7 @@ admin   POST /api/review
 admin   GET /api/export
 admin   GET /api/golden
 admin   POST /api/golden
+admin   DELETE /api/golden/{golden_id}
 admin   GET /api/adapters
 admin   POST /api/adapters/{version}/promote
 admin   POST /api/adapters/rollback
@@ -100,6 +101,7 @@ admin   GET /audit
 admin   GET /review
 admin   GET /review/same
 admin   GET /charts
+admin   GET /data
 person  GET /config
 person  GET /config/
 person  GET /theme.css
