@@ -15,7 +15,7 @@ from assistant.web.render import following_page, page
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse, dependencies=[Depends(current_admin)])
 
-_COUNTED = 10_000
+_COUNTED = 1_000
 _PAGE = 50
 
 
