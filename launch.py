@@ -116,10 +116,12 @@ def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> 
     with ExitStack() as stack:
         engine = StartingEngine(lambda: _engine(configuration, aloud=page))
         services = build(configuration, engine, stack)
-        if page and not (configuration.on_loopback or services.accounts.needs_login()):
-            raise FielError(
-                f"Nobody could sign in, so listening on {configuration.host} would let everybody in. Make the first "
-                "account with 'launch.py users add --admin NAME', then start again."
+        if page and not configuration.on_loopback and (first := services.accounts.first_link()) is not None:
+            name, token = first
+            print(
+                f"Nobody has an account yet. Become the administrator {name!r} by choosing a password here, once, "
+                f"within three days:\n{address}/invitations/{token}",
+                flush=True,
             )
         app = api.create(services, local_token=announcement.token)
         if page:
@@ -140,6 +142,7 @@ def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services
     from assistant.documents.ingest import Library
     from assistant.feedback import Ratings
     from assistant.forgetting import Forgetting
+    from assistant.refusals import Refusals
     from assistant.registry import Registry
     from assistant.retrieval.embeddings import Embedder
     from assistant.retrieval.search import Search
@@ -172,6 +175,7 @@ def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services
         accounts=people,
         ratings=Ratings(database, configuration.review),
         forgetting=forgetting,
+        refusals=Refusals(database),
         library=library,
         search=search,
         engine=engine,

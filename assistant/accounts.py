@@ -31,6 +31,8 @@ LINK_LASTS = timedelta(days=3)
 _NAME = re.compile(r"[\w.@+-]{1,64}")
 _PASSWORD = (10, 200)  # characters
 _KEY = "fiel-"
+_FIRST_ADMIN = "admin"
+_REFUSED = 2_000  # entries in the audit log
 _HASHES_AT_ONCE = 2  # each takes 64 MB for a moment
 
 
@@ -75,8 +77,9 @@ class Accounts:
         # The same work whether there is such a person or not, so that its time tells nobody.
         right = self._verified(password_hash or self._nobody, password) and password_hash is not None
         if person_id is None or not right or disabled:
-            with self._database.write() as session:
-                audit.record(session, "sign in refused", person_id=person_id)
+            if person_id is not None:
+                with self._database.write() as session:
+                    audit.record_some(session, "sign in refused", person_id=person_id, subject=address, keep=_REFUSED)
             raise NotAllowedError("The name or the password is wrong.")
         self._tries.clear(tried)
         with self._database.write() as session:
@@ -96,6 +99,15 @@ class Accounts:
             person = store.add(session, name=name, role=role)
             audit.record(session, "invite", person_id=by.id, subject=person.id)
             return person, self._link(session, person.id)
+
+    def first_link(self) -> tuple[str, str] | None:
+        """Name and link token of the first admin, who is made if need be; None as soon as anybody can come in."""
+        with self._database.write() as session:
+            if store.can_anybody_come_in(session):
+                return None
+            person = store.first_admin(session) or store.add(session, name=_FIRST_ADMIN, role=Role.ADMIN)
+            audit.record(session, "invite", person_id=None, subject=person.id)
+            return person.name, self._link(session, person.id)
 
     def reset(self, person_id: int, *, by: Person) -> str:
         """Ends the person's password, sessions and keys, and returns the token of a link to choose a new password."""

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from assistant.errors import InputError
+from assistant.errors import InputError, NotFoundError
 from assistant.store.tables import GoldenRow
 
 _FAULTS = 20
@@ -37,7 +37,7 @@ def read(content: bytes) -> list[Golden]:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise InputError(f"Line {line}: this is not UTF-8 text.") from error
+        raise InputError(f"Line {line}: this is not UTF-8 text") from error
     found: list[Golden] = []
     faults: list[str] = []
     first: dict[str, int] = {}
@@ -48,7 +48,7 @@ def read(content: bytes) -> list[Golden]:
         try:
             golden = Golden.model_validate(row)
         except ValidationError as error:
-            faults += [f"Line {number}: {'.'.join(map(str, f['loc'])) or 'line'}: {f['msg']}" for f in error.errors()]
+            faults += [f"Line {number}: {_fault(str(f['loc'][0]), f['type'])}" for f in error.errors()]
             continue
         if first.setdefault(golden.question, number) != number:
             faults.append(f"Line {number}: the question stands in line {first[golden.question]} already")
@@ -79,10 +79,43 @@ def keep(session: Session, golden: list[Golden], *, added_by: int) -> tuple[int,
     return new, changed
 
 
+def remove(session: Session, golden_id: int) -> None:
+    row = session.get(GoldenRow, golden_id)
+    if row is None:
+        raise NotFoundError("There is no such golden question.")
+    session.delete(row)
+
+
+def found(
+    session: Session, *, search: str = "", before: int | None = None, limit: int = 50
+) -> list[tuple[int, Golden]]:
+    """With their ids, the latest first; ``search`` looks in questions and answers, ``before`` is the last id seen."""
+    query = select(GoldenRow).order_by(GoldenRow.id.desc()).limit(limit)
+    if search:
+        inside = (column.icontains(search, autoescape=True) for column in (GoldenRow.question, GoldenRow.answer))
+        query = query.where(or_(*inside))
+    if before is not None:
+        query = query.where(GoldenRow.id < before)
+    rows = session.scalars(query)
+    return [(row.id, Golden.model_construct(question=row.question, answer=row.answer)) for row in rows]
+
+
+def count(session: Session) -> int:
+    return session.scalar(select(func.count()).select_from(GoldenRow)) or 0
+
+
 def listed(session: Session) -> list[Golden]:
     """In the order in which they came."""
     rows = session.scalars(select(GoldenRow).order_by(GoldenRow.id))
     return [Golden.model_construct(question=row.question, answer=row.answer) for row in rows]
+
+
+def _fault(field: str, kind: str) -> str:
+    if kind == "missing":
+        return f"{field} is missing"
+    if kind == "string_too_short":
+        return f"{field} is empty"
+    return f"{field} is too long" if kind == "string_too_long" else f"{field} is not text"
 
 
 def _json_lines(text: str) -> Iterator[tuple[int, object]]:

@@ -12,6 +12,7 @@ from assistant.engines.base import Engine
 from assistant.feedback import Ratings
 from assistant.forgetting import Forgetting
 from assistant.records import Person
+from assistant.refusals import Refusals
 from assistant.retrieval.search import Search
 from assistant.settings import Settings
 from assistant.store.database import Database
@@ -24,6 +25,7 @@ class Services:
     accounts: Accounts
     ratings: Ratings
     forgetting: Forgetting
+    refusals: Refusals
     library: Library
     search: Search
     engine: Engine

@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     )
 
     host: str = "127.0.0.1"
-    """Address to listen on. Beyond loopback only once there is an account (``launch.py users add --admin NAME``)."""
+    """Address to listen on. Beyond loopback everybody signs in: the first start prints a link for the first admin."""
     port: Annotated[int, Field(ge=0, le=65535)] = 7860
     """Port of the page and the API; 0 takes a free one. If the default is taken, a free one is used and printed."""
     state: Path = ROOT / "data" / "state"

@@ -129,12 +129,8 @@ def test_without_its_model_the_program_runs_and_says_what_is_missing(tmp_path: P
     assert "Traceback" not in asked.stderr
 
 
-def test_beyond_loopback_it_starts_only_once_somebody_can_sign_in(tmp_path: Path) -> None:
+def test_people_are_added_from_the_command_line(tmp_path: Path) -> None:
     state = tmp_path / "state"
-    refused = fiel(state, "serve", "--host", "0.0.0.0", "--port", "0")
-    assert refused.returncode == 1
-    assert "users add --admin" in refused.stderr
-
     added = fiel(state, "users", "add", "--admin", "ada")
     assert added.returncode == 0
     assert "http://127.0.0.1:7860/invitations/" in added.stdout
@@ -142,11 +138,32 @@ def test_beyond_loopback_it_starts_only_once_somebody_can_sign_in(tmp_path: Path
     assert fiel(state, "users", "list").stdout.split() == ["2", "admin", "invited", "ada"]
     assert "/invitations/" in fiel(state, "users", "reset", "ada").stdout
 
-    command = [*LAUNCH, "--state", str(state), "serve", "--host", "0.0.0.0", "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
-        assert process.stdout is not None
-        try:
-            ready = next(line for line in process.stdout if line.startswith("Fiel is ready: "))
-            assert httpx.get(ready.removeprefix("Fiel is ready: ").strip() + "/api/account").status_code == 401
-        finally:
-            process.kill()
+
+def test_beyond_loopback_the_first_start_prints_a_link_and_lets_nobody_else_in(tmp_path: Path) -> None:
+    def start() -> list[str]:
+        """What is printed until it is ready; then asks for a password, if there is a link, and for the page."""
+        command = [*LAUNCH, "--state", str(tmp_path / "state"), "serve", "--host", "0.0.0.0", "--port", "0"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+            assert process.stdout is not None
+            try:
+                lines = []
+                for line in process.stdout:
+                    lines.append(line.strip())
+                    if line.startswith("Fiel is ready: "):
+                        break
+                address = lines[-1].removeprefix("Fiel is ready: ")
+                assert httpx.get(f"{address}/api/account").status_code == 401
+                links = [line for line in lines if "/invitations/" in line]
+                for link in links:
+                    assert link.startswith(f"{address}/invitations/")
+                    path = link.replace("/invitations/", "/api/invitations/")
+                    httpx.post(path, json={"password": "correct horse battery"}).raise_for_status()
+                    assert httpx.post(path, json={"password": "correct horse battery"}).status_code == 404
+                    session = {"name": "admin", "password": "correct horse battery"}
+                    httpx.post(f"{address}/api/session", json=session).raise_for_status()
+                return links
+            finally:
+                process.kill()
+
+    assert len(start()) == 1
+    assert start() == []  # there is an account now

@@ -27,10 +27,12 @@ from assistant.api import (
 )
 from assistant.api.door import Door
 from assistant.api.guard import Guard
+from assistant.api.refused import Refused
 from assistant.services import Services
 from assistant.state import new_token
 
 _BODY = 4 * 1024**2  # bytes; far more than any conversation needs
+_GOLDEN = 64 * 1024**2
 _FILES_AT_ONCE = 10  # of the largest size, in one upload
 
 
@@ -55,9 +57,11 @@ def create(services: Services, *, local_token: str | None = None) -> FastAPI:
         Door, accounts=services.accounts, local_admin=services.local_admin, local_token=local_token or new_token()
     )
     app.add_middleware(Guard, accounts=services.accounts)
-    modules = (openai, account, people, review, golden, conversations, exchanges, adapters, viewer, metrics, system)
+    app.add_middleware(Refused, refusals=services.refusals)
+    modules = (openai, account, people, review, conversations, exchanges, adapters, viewer, metrics, system)
     for module in modules:
         app.include_router(module.router, max_body_size=_BODY)
+    app.include_router(golden.router, max_body_size=_GOLDEN)
     upload = _FILES_AT_ONCE * services.settings.limits.file_mb * 1024**2
     app.include_router(documents.router, max_body_size=upload, form_limits={"max_files": 100, "max_fields": 10})
     return app

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated
 
-from fastapi import Depends, Path, Request
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from fastapi import Depends, Path, Query, Request
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from assistant.api import door
 from assistant.errors import NotAllowedError
@@ -50,6 +51,18 @@ def _storable(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_storable)]
 """Text that any database can store."""
+
+
+def _empty(value: object) -> object:
+    """A form sends fields that nobody filled in as empty ones."""
+    return None if value == "" else value
+
+
+EMPTY = BeforeValidator(_empty)
+"""Reads an empty field as none."""
+
+Day = Annotated[date | None, EMPTY]
+LastDay = Annotated[date | None, EMPTY, Query(lt=date.max)]  # up to the day after it is searched
 
 _ID = Field(ge=1, le=2**31 - 1)
 DocumentId = Annotated[int, _ID]

@@ -20,6 +20,8 @@ from assistant.api.errors import problem
 from assistant.records import Person
 
 COOKIE = "fiel_session"
+REFUSED = "fiel.refused"
+"""In the scope of a request: the status that stands for its refusal where the answer's is another."""
 _PERSON = "fiel.person"
 _OPEN = frozenset({"/healthz", "/login", "/api/session", "/api/language", "/robots.txt", "/favicon.ico"})
 _OPEN_BELOW = ("/invitations/", "/api/invitations/", "/style/")
@@ -32,7 +34,7 @@ def is_open(path: str) -> bool:
 
 def person_of(scope: Scope) -> Person | None:
     """Who is asking; None for somebody who has not signed in."""
-    person: Person | None = scope[_PERSON]
+    person: Person | None = scope.get(_PERSON)
     return person
 
 
@@ -51,15 +53,19 @@ class Door:
             return
         person = await asyncio.to_thread(self._who, HTTPConnection(scope))
         if person is not None or is_open(scope["path"]):
-            await self._app({**scope, _PERSON: person}, receive, send)
+            scope[_PERSON] = person
+            await self._app(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": "Please sign in."})
-        elif _wants_page(scope):
+        elif wants_page(scope):
+            if COOKIE in HTTPConnection(scope).cookies:  # of a session that has ended
+                scope[REFUSED] = 401
             back = quote(scope["path"] + ("?" + scope["query_string"].decode() if scope["query_string"] else ""))
             await RedirectResponse(f"/login?next={back}", status_code=303)(scope, receive, send)
         else:
             headers = {"WWW-Authenticate": "Bearer"}
-            await problem(401, "Please sign in.", kind="not_signed_in", headers=headers)(scope, receive, send)
+            refusal = problem(Headers(scope=scope), 401, "Please sign in.", kind="not_signed_in", headers=headers)
+            await refusal(scope, receive, send)
 
     def _who(self, connection: HTTPConnection) -> Person | None:
         bearer = connection.headers.get("authorization", "").removeprefix("Bearer ")
@@ -73,5 +79,6 @@ class Door:
         return self._accounts.by_session(token) if token else None
 
 
-def _wants_page(scope: Scope) -> bool:
+def wants_page(scope: Scope) -> bool:
+    """Whether a browser asks for a page to show, and not a script or a program for data."""
     return scope["method"] == "GET" and "text/html" in Headers(scope=scope).get("accept", "")

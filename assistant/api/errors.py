@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -11,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from assistant import words
 from assistant.errors import (
     BusyError,
     ContextError,
@@ -43,9 +45,12 @@ def body(message: str, kind: str) -> dict[str, Any]:
     return {"error": {"message": message, "type": kind, "param": None, "code": None}}
 
 
-def problem(status: int, message: str, *, kind: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """An answer that tells a person what is wrong."""
-    return JSONResponse(body(message, kind), status_code=status, headers=headers)
+def problem(
+    asked: Mapping[str, str], status: int, message: str, *, kind: str, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """An answer that tells a person what is wrong, in the language that the headers ``asked`` say."""
+    told = words.told(message, words.chosen(asked))
+    return JSONResponse(body(told, kind), status_code=status, headers=headers)
 
 
 def describe(error: FielError) -> tuple[int, str]:
@@ -55,40 +60,43 @@ def describe(error: FielError) -> tuple[int, str]:
 
 def install(app: FastAPI) -> None:
     """Makes ``app`` answer every error in this shape; a stack trace goes to the log alone."""
-    app.add_exception_handler(FielError, _known)
+    app.add_exception_handler(FielError, known)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _unexpected)
 
 
-def _known(request: Request, error: Exception) -> JSONResponse:
+def known(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, FielError)
     status, kind = describe(error)
     # OpenAI's clients try again after a 5xx, and each try would be logged as an exchange of its own.
     headers = {"X-Should-Retry": "false"} if isinstance(error, EngineError) else None
-    return problem(_for_openai(request, status), str(error), kind=kind, headers=headers)
+    return problem(request.headers, _for_openai(request, status), str(error), kind=kind, headers=headers)
 
 
 def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
+    language = words.chosen(request.headers)
     # What was sent is not echoed: it may be huge, or not be text at all.
     places = (
-        f"{'.'.join(str(part) for part in fault['loc'] if part != 'body') or 'body'}: {fault['msg']}"
+        f"{'.'.join(str(part) for part in fault['loc'] if part != 'body') or 'body'}: "
+        f"{words.told(fault['msg'], language)}"
         for fault in error.errors()[:10]
     )
     message = "; ".join(places).encode(errors="replace").decode()
-    return problem(_for_openai(request, 422), message, kind="invalid_request_error")
+    return problem(request.headers, _for_openai(request, 422), message, kind="invalid_request_error")
 
 
-def _http(_request: Request, error: Exception) -> JSONResponse:
+def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     kind = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
-    return problem(error.status_code, str(error.detail), kind=kind, headers=dict(error.headers or {}))
+    return problem(request.headers, error.status_code, str(error.detail), kind=kind, headers=dict(error.headers or {}))
 
 
 def _unexpected(request: Request, error: Exception) -> JSONResponse:
     _log.error("unexpected error at %s %s", request.method, request.url.path, exc_info=error)
-    return problem(500, "Something went wrong inside the program. Its log says more.", kind="server_error")
+    message = "Something went wrong inside the program. Its log says more."
+    return problem(request.headers, 500, message, kind="server_error")
 
 
 def _for_openai(request: Request, status: int) -> int:

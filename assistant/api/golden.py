@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from assistant import golden
@@ -28,6 +28,15 @@ async def import_golden(request: Request, services: Parts, person: Me) -> dict[s
     """Brings in the body: JSON Lines or CSV with ``question`` and ``answer``. Faults are told by line; then nothing is
     brought in."""
     return await run_in_threadpool(_import, await request.body(), services, person)
+
+
+@router.delete("/{golden_id}", status_code=204)
+def delete_golden(golden_id: Annotated[int, Path(ge=1, le=2**53)], services: Parts, person: Me) -> Response:
+    """Takes one question out of the set."""
+    with services.database.write() as session:
+        golden.remove(session, golden_id)
+        audit.record(session, "golden question deleted", person_id=person.id, subject=golden_id)
+    return Response(status_code=204)
 
 
 def _import(content: bytes, services: Services, person: Person) -> dict[str, int]:

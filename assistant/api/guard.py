@@ -57,7 +57,7 @@ class Guard:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008, "reason": reason})  # unaccepted: answered by a 403
         else:
-            await problem(403, reason, kind="not_allowed")(scope, receive, send_guarded)
+            await problem(Headers(scope=scope), 403, reason, kind="not_allowed")(scope, receive, send_guarded)
 
 
 def _refusal(scope: Scope, *, any_host: bool) -> str | None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import Field
 
-from assistant.api.dependencies import Body, Me, Parts, Text, current_admin
+from assistant.api.dependencies import Body, Day, LastDay, Me, Parts, Text, current_admin
 from assistant.records import Role
 from assistant.store import accounts as store
 from assistant.store import audit
@@ -66,9 +66,13 @@ def search_audit(
     action: Annotated[Text, Query(max_length=40)] = "",
     person_id: PersonId | None = None,
     subject: Annotated[Text, Query(max_length=100)] = "",
+    since: Day = None,
+    until: LastDay = None,
     before: PersonId | None = None,
 ) -> dict[str, Any]:
     """The audit log, the latest first; ``before`` is the id of the last line of the page before."""
     with services.database.read() as session:
-        found = audit.events(session, action=action, person_id=person_id, subject=subject, before=before)
+        found = audit.events(
+            session, action=action, person_id=person_id, subject=subject, since=since, until=until, before=before
+        )
     return {"events": [asdict(event) | {"at": event.at.isoformat()} for event in found]}

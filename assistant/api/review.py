@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 from starlette.concurrency import iterate_in_threadpool
 
 from assistant import triples
-from assistant.api.dependencies import Body, Me, Parts, Text, current_admin
+from assistant.api.dependencies import EMPTY, Body, Day, LastDay, Me, Parts, Text, current_admin
 from assistant.errors import InputError
 from assistant.feedback import CORRECTION
 from assistant.records import Reason, Review
@@ -23,26 +23,20 @@ router = APIRouter(prefix="/api", tags=["review"], dependencies=[Depends(current
 _AT_ONCE = 200
 
 
-def _none_if_empty(value: object) -> object:
-    """A form sends fields that nobody filled in as empty ones."""
-    return None if value == "" else value
-
-
-_EMPTY = BeforeValidator(_none_if_empty)
-_Number = Annotated[int | None, _EMPTY, Query(ge=1, le=2**31 - 1)]
+_Number = Annotated[int | None, EMPTY, Query(ge=1, le=2**31 - 1)]
 
 
 def filters(
     *,
-    review: Annotated[Review | None, _EMPTY] = None,
-    value: Annotated[Literal["1", "-1"] | None, _EMPTY] = None,
-    reason: Annotated[Reason | None, _EMPTY] = None,
+    review: Annotated[Review | None, EMPTY] = None,
+    value: Annotated[Literal["1", "-1"] | None, EMPTY] = None,
+    reason: Annotated[Reason | None, EMPTY] = None,
     document: _Number = None,
     person: _Number = None,
     adapter: Annotated[Text, Query(max_length=80)] = "",
-    since: Annotated[date | None, _EMPTY] = None,
-    until: Annotated[date | None, _EMPTY] = None,
-    support_below: Annotated[float | None, _EMPTY, Query(ge=0, le=1)] = None,
+    since: Day = None,
+    until: LastDay = None,
+    support_below: Annotated[float | None, EMPTY, Query(ge=0, le=1)] = None,
     words: Annotated[Text, Query(max_length=200)] = "",
     held: bool = False,
 ) -> Filters:
@@ -54,7 +48,7 @@ def filters(
         person_id=person,
         adapter=adapter,
         since=since,
-        until=until if until != date.max else None,
+        until=until,
         support_below=support_below,
         words=words,
         held=held,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Sequence
 from html import escape
+from types import ModuleType
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
+from assistant import words
 from assistant.api.dependencies import DocumentPath, Me, Parts
 from assistant.records import SHARED, Document, DocumentStatus, Sentence
 from assistant.store import documents
@@ -47,6 +49,7 @@ _TARGET = ' id="cited" tabindex="-1" autofocus'  # what has the focus is scrolle
 @router.get("/documents/{document_id}", response_class=HTMLResponse)
 def view_document(
     document_id: DocumentPath,
+    request: Request,
     *,
     services: Parts,
     person: Me,
@@ -62,18 +65,21 @@ def view_document(
     if start is not None:  # the original opens where the citation is
         page = next((sentence.page for sentence in shown if sentence.index == at), None)
     marked = (start, end) if start is not None and end is not None else None
-    text = "".join(_text(shown, marked=marked, focus=page if start is None else None))
+    language = words.chosen(request.headers)
+    text = "".join(_text(shown, words.LANGUAGES[language], marked=marked, focus=page if start is None else None))
     nonce = secrets.token_urlsafe(16)
     policy = (
         f"default-src 'none'; style-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
     )
     return HTMLResponse(
-        _page(document, text, shown=shown, page=page, nonce=nonce),
+        _page(document, text, language, shown=shown, page=page, nonce=nonce),
         headers={"Content-Security-Policy": policy, "Cache-Control": "private, no-cache"},
     )
 
 
-def _text(shown: Sequence[Sentence], *, marked: tuple[int, int] | None, focus: int | None) -> Iterator[str]:
+def _text(
+    shown: Sequence[Sentence], said: ModuleType, *, marked: tuple[int, int] | None, focus: int | None
+) -> Iterator[str]:
     """The sentences as HTML: each page under its number, the marked characters in marks, the first of them in focus."""
     page = None
     target = _TARGET
@@ -81,7 +87,7 @@ def _text(shown: Sequence[Sentence], *, marked: tuple[int, int] | None, focus: i
         if sentence.page != page:
             page = sentence.page
             here = ' tabindex="-1" autofocus' if page == focus else ""
-            yield f'<h2 id="page-{page}"{here}>Page {page}</h2>'
+            yield f'<h2 id="page-{page}"{here}>{escape(said.PAGE.format(page))}</h2>'
         before, inside, after = _cut(sentence, marked or (0, 0))
         yield escape(before)
         if inside:
@@ -97,20 +103,23 @@ def _cut(sentence: Sentence, marked: tuple[int, int]) -> tuple[str, str, str]:
     return sentence.text[:first], sentence.text[first:last], sentence.text[max(first, last) :]
 
 
-def _page(document: Document, text: str, *, shown: Sequence[Sentence], page: int | None, nonce: str) -> str:
+def _page(
+    document: Document, text: str, language: str, *, shown: Sequence[Sentence], page: int | None, nonce: str
+) -> str:
+    said: ModuleType = words.LANGUAGES[language]
     name = escape(document.name)
     earlier = later = ""
     if document.status is not DocumentStatus.READY:
-        text = f"<p>{escape(document.reason or 'The text is still being read. Reload this page in a moment.')}</p>"
+        text = f"<p>{escape(words.told(document.reason or '', language) or said.STILL_READ)}</p>"
     elif shown and shown[0].index > 0:
-        earlier = f'<p><a href="?start={max(0, shown[0].start - 1)}">Earlier text</a></p>'
+        earlier = f'<p><a href="?start={max(0, shown[0].start - 1)}">{said.EARLIER_TEXT}</a></p>'
     if shown and shown[-1].index + 1 < document.sentences:
-        later = f'<p><a href="?start={shown[-1].start + len(shown[-1].text)}">Later text</a></p>'
+        later = f'<p><a href="?start={shown[-1].start + len(shown[-1].text)}">{said.LATER_TEXT}</a></p>'
     original = f"/api/documents/{document.id}/original" + (f"#page={page}" if page is not None else "")
     return (
-        "<!doctype html><html><head><meta charset='utf-8'>"
+        f"<!doctype html><html lang='{said.LANGUAGE_TAG}'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         f"<title>{name}</title><style nonce='{nonce}'>{_STYLE}</style></head><body>"
-        f"<header><div><h1>{name}</h1><a href='{original}'>Original</a></div></header>"
+        f"<header><div><h1>{name}</h1><a href='{original}'>{said.OPEN_ORIGINAL}</a></div></header>"
         f"<main>{earlier}<article>{text}</article>{later}</main></body></html>"
     )

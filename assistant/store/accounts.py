@@ -33,6 +33,20 @@ def any_account(session: Session) -> bool:
     return bool(session.scalar(select(or_(with_password, with_link))))
 
 
+def can_anybody_come_in(session: Session) -> bool:
+    """Whether somebody has a password, or a link to choose one that is still good."""
+    with_password = exists().where(PersonRow.password_hash.is_not(None))
+    with_link = exists(select(InvitationRow.person_id).where(InvitationRow.expires_at > datetime.now(UTC)))
+    return bool(session.scalar(select(or_(with_password, with_link))))
+
+
+def first_admin(session: Session) -> Person | None:
+    """The admin who was added first; the local one does not count."""
+    admins = select(PersonRow).where(PersonRow.role == Role.ADMIN, PersonRow.name != LOCAL_ADMIN, ~PersonRow.disabled)
+    row = session.scalar(admins.order_by(PersonRow.id).limit(1))
+    return person_of(row) if row else None
+
+
 def add(session: Session, *, name: str, role: Role) -> Person:
     """Raises InputError if somebody has this name already."""
     if session.scalar(select(exists().where(func.lower(PersonRow.name) == name.lower()))):

@@ -11,7 +11,8 @@ from markupsafe import Markup, escape
 
 from assistant.citations import marks
 from assistant.records import Citation, Exchange, ExchangeStatus
-from assistant.ui import feedback, icons, words
+from assistant.store.forget import REDACTED
+from assistant.ui import feedback, icons, support, words
 from assistant.ui.render import NOTHING, data, icon_button, joined, panel_title
 
 # While Markdown is read, each citation mark is put aside as its ordinal between two characters of private use. Plain
@@ -91,6 +92,8 @@ def _question(question: str, *, exchange: str = "") -> Markup:
 
 
 def _answer(exchange: Exchange) -> Markup:
+    if exchange.answer == REDACTED:
+        return Markup('<p class="note">{}</p>').format(words.REDACTED)
     numbers = {(c.n, c.sentence_index): index for index, c in enumerate(exchange.citations)}
     chips, spans = [], []
     for start, end, citation in marks(exchange.answer, exchange.passages):
@@ -157,20 +160,19 @@ def _tools(exchange: Exchange) -> Markup:
         '<button type="button" class="icon-button" title="{label}" aria-label="{label}" data-copied="{copied}" '
         "data-copy>{icon}</button>"
     ).format(label=words.COPY, copied=words.COPIED, icon=icons.COPY)
-    return Markup('<div class="tools">{}{}{}{}{}</div>').format(
+    return Markup('<div class="tools">{}{}{}{}{}{}</div>').format(
         icon_button("rate", words.GOOD, icons.UP, pressed=value > 0, exchange=exchange.id, value=1),
         icon_button("rate", words.BAD, icons.DOWN, pressed=value < 0, exchange=exchange.id, value=-1),
         copy,
         icon_button("retry", words.RETRY, icons.RETRY, exchange=exchange.id),
-        _support(exchange),
+        _forget(exchange),
+        support.badge(exchange),
     )
 
 
-def _support(exchange: Exchange) -> Markup:
-    """How much of the answer its sources support; nothing until a judge has looked."""
-    if exchange.support is None:
-        return NOTHING
-    return Markup('<span class="support">{}</span>').format(words.SUPPORT.format(f"{exchange.support:.0%}"))
+def _forget(exchange: Exchange) -> Markup:
+    confirm = words.CONFIRM_DELETE_EXCHANGE
+    return icon_button("forget", words.DELETE_EXCHANGE, icons.TRASH, exchange=exchange.id, confirm=confirm)
 
 
 def _links(citation: Citation) -> Markup:

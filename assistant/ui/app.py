@@ -12,17 +12,19 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 import gradio as gr
 from fastapi import FastAPI
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from assistant import web, words
-from assistant.api.errors import problem
+from assistant.errors import NotFoundError
 from assistant.services import Services
-from assistant.ui import layout
+from assistant.ui import layout, support
 from assistant.ui.chat import ChatEvents
 from assistant.ui.conversations import ConversationEvents
 from assistant.ui.documents import DocumentEvents
 from assistant.ui.people import name_of
 from assistant.ui.words import building
+from assistant.web.render import shown
 
 _NEEDED = re.compile(
     r"/|/(config|theme\.css|favicon\.ico|robots\.txt|manifest\.json)/?|/(assets|static|svelte)/.*"
@@ -36,6 +38,7 @@ def mount(app: FastAPI, services: Services) -> FastAPI:
     # Nothing is uploaded through Gradio, but were it, then not through the machine's /tmp.
     os.environ["GRADIO_TEMP_DIR"] = str(services.settings.state / "uploads")
     web.mount(app)
+    app.include_router(support.router)
     in_language: dict[str, ASGIApp] = {}
     for language in words.LANGUAGES:
         app = _mounted(app, services, language)
@@ -75,10 +78,12 @@ class _Chat:
         self._in_language = in_language
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
         if scope["type"] != "http" or not _NEEDED.fullmatch(scope["path"]):
-            await problem(404, "There is no such page.", kind="not_found")(scope, receive, send)
+            request = Request(scope)
+            await shown(request, NotFoundError("There is no such page."))(scope, receive, send)
             return
-        await self._in_language[words.chosen(Headers(scope=scope))](scope, receive, send)
+        await self._in_language[words.chosen(headers)](scope, receive, send)
 
 
 def _blocks(services: Services) -> gr.Blocks:

@@ -18,7 +18,7 @@ from assistant.records import Exchange, Person
 from assistant.services import Services
 from assistant.store import exchanges
 from assistant.ui import answers, feedback, samples, views, words
-from assistant.ui.events import Updates, chosen_ids, inform, number_of, reported, text_of, warn
+from assistant.ui.events import Updates, chosen_ids, inform, number_of, refused, reported, text_of, warn
 from assistant.ui.layout import Page
 from assistant.ui.people import current_person
 
@@ -70,6 +70,8 @@ class ChatEvents:
         page.transcript.rate(self.rate, None, page.transcript, **quick)
         page.transcript.detail(self.detail, None, page.transcript, **quick)
         page.transcript.cite(self.cite, None, page.source, **quick)
+        left = [page.transcript, page.conversation, page.conversations, page.source]
+        page.transcript.forget(self.forget, {page.conversation, page.search}, left, **quick)
 
     async def ask(self, given: Given, request: gr.Request) -> AsyncGenerator[Updates, None]:
         """Answers what is in the question box, in place of the exchange that is being edited, if any."""
@@ -81,7 +83,7 @@ class ChatEvents:
 
     async def retry(self, given: Given, event: gr.EventData, request: gr.Request) -> AsyncGenerator[Updates, None]:
         """Asks an exchange's question again, limited to the documents that are chosen now."""
-        with reported():
+        with reported(self._services):
             exchange = await asyncio.to_thread(self._exchange, text_of(event, "exchange"))
         given = given | {self._page.conversation: exchange.conversation_id}
         async with aclosing(self._asked(exchange.question, given, request, replaces=exchange.id)) as asked:
@@ -91,7 +93,7 @@ class ChatEvents:
     async def example(self, given: Given, event: gr.EventData, request: gr.Request) -> AsyncGenerator[Updates, None]:
         """Asks an example question; the sample documents are added first, and their progress is shown."""
         page, library, person = self._page, self._services.library, self._person()
-        with reported():
+        with reported(self._services):
             question = samples.question(number_of(event, "index"))
             added = await asyncio.to_thread(samples.add, library, person=person)
         while (progress := await asyncio.to_thread(samples.progress, library, added, person)) < 1:
@@ -109,7 +111,7 @@ class ChatEvents:
 
     def edit(self, chosen: object, event: gr.EventData) -> Updates:
         """Puts an earlier question into the question box."""
-        with reported():
+        with reported(self._services):
             exchange = self._exchange(text_of(event, "exchange"))
         return {self._page.question: exchange.question} | self._editing(exchange.id, chosen_ids(chosen))
 
@@ -124,7 +126,7 @@ class ChatEvents:
     def rate(self, event: gr.EventData) -> str:
         """Rates an exchange; the same thumb again withdraws the rating."""
         person = self._person()
-        with reported():
+        with reported(self._services):
             exchange_id, value = text_of(event, "exchange"), number_of(event, "value")
             self._services.ratings.thumb(person, exchange_id, value)
             return self._conversation_of(exchange_id, person)
@@ -132,7 +134,7 @@ class ChatEvents:
     def detail(self, event: gr.EventData) -> str:
         """Adds a reason or the mark of a wrong passage to a rating, takes it away, or sets what was written."""
         person = self._person()
-        with reported():
+        with reported(self._services):
             exchange_id = text_of(event, "exchange")
             rating = self._exchange(exchange_id).rating
             if rating is None:
@@ -142,6 +144,15 @@ class ChatEvents:
                 inform(words.RATING_KEPT)
             return self._conversation_of(exchange_id, person)
 
+    def forget(self, given: Given, event: gr.EventData) -> Updates:
+        """Deletes an exchange with its rating; what is left of its conversation is shown."""
+        page, person = self._page, self._person()
+        with reported(self._services):
+            self._services.forgetting.exchange(text_of(event, "exchange"), person=person)
+            settled = self._settled(given[page.conversation], given[page.search])
+        shown = (page.transcript, page.conversation, page.conversations)
+        return {widget: settled[widget] for widget in shown} | {page.source: answers.no_source()}
+
     def _conversation_of(self, exchange_id: str, person: Person) -> str:
         with self._services.database.read() as session:
             conversation = exchanges.get(session, exchange_id, person_id=person.id).conversation_id
@@ -150,7 +161,7 @@ class ChatEvents:
     def cite(self, event: gr.EventData) -> str:
         """Opens the window that a citation points to, as it was when the question was asked."""
         person = self._person()
-        with reported():
+        with reported(self._services):
             exchange, index = self._exchange(text_of(event, "exchange")), number_of(event, "citation")
             if not 0 <= index < len(exchange.citations):
                 raise NotFoundError(words.CHANGE_FAILED)
@@ -184,6 +195,7 @@ class ChatEvents:
                     if shown.take(event):
                         yield {page.live: shown.html(), page.conversation: shown.conversation}
         except FielError as error:
+            await asyncio.to_thread(refused, self._services, error)
             warn(error)
             yield {page.question: question}
         except Exception:  # noqa: BLE001  (whatever it is, the page must become usable again)
@@ -249,7 +261,7 @@ class _Shown:
     def take(self, event: Event) -> bool:
         """Takes the event in; whether it is time to draw."""
         if isinstance(event, Waiting):
-            self._note = event.reason
+            self._note = words.told(event.reason)
             return True
         if isinstance(event, Retrieved):
             self.conversation = event.exchange.conversation_id

@@ -50,7 +50,7 @@ class ConversationEvents:
     def show(self, conversation: str, search: str) -> Updates:
         """A conversation with everything around it; an empty one if it is not there (any more)."""
         page, services, person = self._page, self._services, current_person(self._services)
-        with reported():
+        with reported(self._services):
             try:
                 transcript = views.transcript(services, person, conversation)
             except NotFoundError as error:
@@ -68,19 +68,19 @@ class ConversationEvents:
         return self.show("", search) | {self._page.question: ""}
 
     def open(self, search: str, event: gr.EventData) -> Updates:
-        with reported():
+        with reported(self._services):
             conversation = text_of(event, "conversation")
         return self.show(conversation, search)
 
     def find(self, conversation: str, search: str) -> str:
-        with reported():
+        with reported(self._services):
             return views.conversations(
                 self._services, current_person(self._services), current=conversation, search=search
             )
 
     def rename(self, conversation: str, search: str, event: gr.EventData) -> str:
         person = current_person(self._services)
-        with reported():
+        with reported(self._services):
             title = text_of(event, "answer").strip()
             if not title:
                 raise InputError(words.NAME_MISSING)
@@ -91,7 +91,7 @@ class ConversationEvents:
     def delete(self, conversation: str, search: str, event: gr.EventData) -> Updates:
         """Deletes a conversation; if it is the one that is shown, an empty one takes its place."""
         person = current_person(self._services)
-        with reported():
+        with reported(self._services):
             deleted = text_of(event, "conversation")
             self._services.forgetting.conversation(deleted, person=person)
         if deleted != conversation:

@@ -61,7 +61,7 @@ class DocumentEvents:
 
     def uploaded(self, chosen: object, editing: str, event: gr.EventData) -> Updates:
         """Tells what came of an upload, in the words of the API's answer; the files themselves went there."""
-        with reported():
+        with reported(self._services):
             for file in _Told.validate_json(text_of(event, "files")):
                 if file.error is not None:
                     warn(words.NOT_ADDED.format(name=file.name, reason=file.error.message))
@@ -71,7 +71,7 @@ class DocumentEvents:
 
     def look(self, chosen: object, editing: str) -> Updates:
         """The list as it is now, and a clock that runs fast only while something is being read or loaded."""
-        with reported():
+        with reported(self._services):
             documents = self._services.library.documents(current_person(self._services))
         there = {document.id for document in documents}
         busy = views.unread(documents) or self._services.engine.notice
@@ -85,7 +85,7 @@ class DocumentEvents:
 
     def choose(self, chosen: object, editing: str, event: gr.EventData) -> Updates:
         """Adds a document to those that questions are limited to, or takes it out."""
-        with reported():
+        with reported(self._services):
             document_id = number_of(event, "document")
         ids = chosen_ids(chosen)
         return self.look([i for i in ids if i != document_id] if document_id in ids else [*ids, document_id], editing)
@@ -94,11 +94,11 @@ class DocumentEvents:
         return self.look([], editing)
 
     def remove(self, chosen: object, editing: str, event: gr.EventData) -> Updates:
-        with reported():
+        with reported(self._services):
             self._services.forgetting.document(number_of(event, "document"), person=current_person(self._services))
         return self.look(chosen, editing)
 
     def read_again(self, chosen: object, editing: str, event: gr.EventData) -> Updates:
-        with reported():
+        with reported(self._services):
             self._services.library.retry(number_of(event, "document"), person=current_person(self._services))
         return self.look(chosen, editing)

@@ -9,8 +9,11 @@ from typing import Any
 
 import gradio as gr
 
+from assistant.api.errors import describe
 from assistant.errors import FielError, NotFoundError
+from assistant.services import Services
 from assistant.ui import render, words
+from assistant.ui.people import person_or_none
 
 Updates = dict[Any, Any]
 """New values by widget; the widgets that are not named stay as they are."""
@@ -47,12 +50,20 @@ def inform(text: object) -> None:
     gr.Info(render.message(text), title="")
 
 
+def refused(services: Services, error: FielError) -> None:
+    """Tells the audit log of what a person was refused; of what failed through no fault of theirs, nothing."""
+    status, _ = describe(error)
+    if status < 500:
+        services.refusals.note(status, "the chat page", person=person_or_none(services))
+
+
 @contextmanager
-def reported() -> Iterator[None]:
+def reported(services: Services) -> Iterator[None]:
     """Turns an error into a message in plain words that ends the handler; the details go to the log alone."""
     try:
         yield
     except FielError as error:
+        refused(services, error)
         raise gr.Error(render.message(error), title="", print_exception=False) from error
     except gr.Error:
         raise

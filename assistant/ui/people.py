@@ -24,11 +24,15 @@ def current_person(services: Services) -> Person:
 
     Raises NotAllowedError when there is none.
     """
-    request = LocalContext.request.get(None)
-    if request is None or request.username is None:
-        raise NotAllowedError(words.SIGNED_OUT)
-    with services.database.read() as session:
-        person = accounts.active(session, int(request.username))
+    person = person_or_none(services)
     if person is None:
         raise NotAllowedError(words.SIGNED_OUT)
     return person
+
+
+def person_or_none(services: Services) -> Person | None:
+    request = LocalContext.request.get(None)
+    if request is None or request.username is None:
+        return None
+    with services.database.read() as session:
+        return accounts.active(session, int(request.username))

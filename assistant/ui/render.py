@@ -34,8 +34,8 @@ def icon_button(event: str, label: str, icon: Markup, *, pressed: bool | None = 
 
 
 def message(text: object) -> str:
-    """A text as the toasts take it, which would render it as HTML."""
-    return str(escape(text))
+    """A text, or an error's, as the toasts take it, which would render it as HTML."""
+    return str(escape(words.told(text)))
 
 
 def header() -> Markup:
@@ -117,7 +117,7 @@ def _start(does: Markup, icon: Markup, title: str, text: str) -> Markup:
 def notice(*, waiting: str, unread: int, chosen: int, editing: bool) -> Markup:
     """What stands above the question box: why questions wait, what is still being read, what the question is limited
     to, what is edited."""
-    lines = [(waiting, "", "")] if waiting else []
+    lines = [(words.told(waiting), "", "")] if waiting else []
     if editing:
         lines.append((words.EDITING, words.CANCEL, "cancel_edit"))
     if unread:

@@ -15,7 +15,7 @@ from gradio.context import LocalContext
 from assistant import words
 from assistant.words import counted
 
-__all__ = ["building", "counted", "language"]
+__all__ = ["building", "counted", "language", "told"]
 
 _building = ContextVar("building", default=words.DEFAULT)
 
@@ -33,6 +33,11 @@ def building(language: str) -> Iterator[None]:
 def language() -> str:
     request = LocalContext.request.get(None)
     return words.chosen(request.headers) if request is not None else _building.get()
+
+
+def told(text: object) -> str:
+    """An error's text, which is English, in the reader's language."""
+    return words.told(str(text), language())
 
 
 def __getattr__(name: str) -> Any:

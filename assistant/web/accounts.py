@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from assistant.api.dependencies import Me, Parts, Text, current_admin
+from assistant.api.dependencies import Day, LastDay, Me, Parts, Text, current_admin
 from assistant.api.door import person_of
 from assistant.store import accounts, audit
-from assistant.web.render import page
+from assistant.web.render import following_page, page
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -53,6 +53,8 @@ def audit_log(
     action: Annotated[Text, Query(max_length=40)] = "",
     person: Annotated[str, Query(pattern=r"^\d{0,9}$")] = "",
     subject: Annotated[Text, Query(max_length=100)] = "",
+    since: Day = None,
+    until: LastDay = None,
     before: Annotated[int | None, Query(ge=1, le=2**53)] = None,
 ) -> HTMLResponse:
     with services.database.read() as session:
@@ -61,6 +63,8 @@ def audit_log(
             action=action,
             person_id=int(person) if person else None,
             subject=subject.strip(),
+            since=since,
+            until=until,
             before=before,
             limit=_EVENTS,
         )
@@ -70,8 +74,8 @@ def audit_log(
             events=found,
             actions=audit.actions(session),
             people=accounts.accounts(session),
-            chosen={"action": action, "person": person, "subject": subject},
-            last=found[-1].id if len(found) == _EVENTS else None,
+            chosen={"action": action, "person": person, "subject": subject, "since": since, "until": until},
+            following=following_page(request, before=found[-1].id) if len(found) == _EVENTS else "",
         )
 
 

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from assistant import words
 from assistant.api.dependencies import Body
-from assistant.web import accounts, review
-from assistant.web.render import STATIC
+from assistant.errors import FielError
+from assistant.web import accounts, data, review
+from assistant.web.render import STATIC, shown
 
 _YEAR = 365 * 24 * 3600
 _language = APIRouter(tags=["account"])
@@ -30,6 +31,7 @@ def choose_language(body: LanguageBody) -> Response:
 
 
 def mount(app: FastAPI) -> None:
-    for router in (_language, accounts.router, review.router):
+    for router in (_language, accounts.router, review.router, data.router):
         app.include_router(router)
+    app.add_exception_handler(FielError, shown)
     app.mount("/style", StaticFiles(directory=STATIC), name="style")

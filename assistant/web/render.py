@@ -5,14 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
-from fastapi import Request
+from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from assistant import words
-from assistant.api.door import person_of
+from assistant.api import errors
+from assistant.api.door import person_of, wants_page
+from assistant.errors import FielError
 from assistant.records import Role
+from assistant.store.forget import REDACTED
 
 _FOLDER = Path(__file__).parent
 _POLICY = (
@@ -31,7 +35,7 @@ def _minute(moment: datetime) -> str:
 
 
 _environment.filters["minute"] = _minute
-_environment.globals["counted"] = words.counted
+_environment.globals.update(counted=words.counted, redacted=REDACTED)
 
 
 def page(request: Request, template: str, **values: Any) -> HTMLResponse:
@@ -48,3 +52,23 @@ def page(request: Request, template: str, **values: Any) -> HTMLResponse:
         **values,
     )
     return HTMLResponse(html, headers={"Content-Security-Policy": _POLICY, "Cache-Control": "private, no-store"})
+
+
+def problem(request: Request, status: int, message: str) -> HTMLResponse:
+    """The page that tells somebody who followed a link what is wrong with it."""
+    shown = page(request, "problem", message=words.told(message, words.chosen(request.headers)))
+    shown.status_code = status
+    return shown
+
+
+def shown(request: Request, error: Exception) -> Response:
+    """An error as a page where a page was asked for, else as the API tells it."""
+    assert isinstance(error, FielError)
+    if wants_page(request.scope):
+        return problem(request, errors.describe(error)[0], str(error))
+    return errors.known(request, error)
+
+
+def following_page(request: Request, *, before: object) -> str:
+    """The address of the same page with the same filters, from after the last thing that it shows."""
+    return "?" + urlencode({**request.query_params, "before": str(before)})

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
-from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse
@@ -15,7 +14,7 @@ from assistant.api.review import Filtered
 from assistant.records import Review
 from assistant.store import accounts, charts
 from assistant.store import review as store
-from assistant.web.render import page
+from assistant.web.render import following_page, page
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse, dependencies=[Depends(current_admin)])
 
@@ -38,9 +37,8 @@ def review_queue(request: Request, services: Parts, chosen: Filtered, before: _B
             "people": accounts.accounts(session),
             "adapters": store.adapters(session),
         }
-    asked = {name: value for name, value in request.query_params.items() if name != "before"}
     last = items[-1] if len(items) == _PAGE else None
-    following = _link(asked | {"before": f"{_seen(last)} {last.id}"}) if last else ""
+    following = following_page(request, before=f"{_seen(last)} {last.id}") if last else ""
     return page(request, "review", chosen=asdict(chosen), following=following, base=store.BASE, seen=_seen, **values)
 
 
@@ -78,7 +76,3 @@ def _seen(item: store.Item) -> str:
 def _position(before: str) -> tuple[datetime, int] | None:
     moment, _, number = before.partition(" ")
     return (datetime.fromisoformat(moment), int(number)) if number else None
-
-
-def _link(values: dict[str, str]) -> str:
-    return "?" + urlencode(values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 NAME = "Fiel"
+LANGUAGE_TAG = "en"
 
 # Header
 SHOW_CONVERSATIONS = "Conversations"
@@ -54,8 +55,11 @@ COPY = "Copy answer"
 COPIED = "Copied"
 RETRY = "Ask again"
 EDIT = "Edit question"
+DELETE_EXCHANGE = "Delete question and answer"
+CONFIRM_DELETE_EXCHANGE = "Delete this question with its answer and rating? There is no way back."
 STOPPED = "Stopped before it was finished."
 FAILED = "This answer could not be finished. Ask again."
+REDACTED = "This answer rested on a document that has been deleted, and was deleted with it."
 EMPTY_ANSWER = "No answer was written."
 
 # The source panel
@@ -64,6 +68,9 @@ SOURCE_HINT = "Choose a number in an answer to see the sentence it rests on."
 OPEN_DOCUMENT = "Open in document"
 OPEN_ORIGINAL = "Original file"
 DOCUMENT_GONE = "This document has been deleted since. You see the passage as it was when the question was asked."
+STILL_READ = "The text is still being read. Reload this page in a moment."
+EARLIER_TEXT = "Earlier text"
+LATER_TEXT = "Later text"
 
 # Documents
 DOCUMENTS = "Documents"
@@ -74,6 +81,10 @@ QUEUED = "Waiting"
 INDEXING = "Reading … {} %"
 DOCUMENT_FAILED = "Could not be read"
 PAGES = {1: "1 page", 2: "{} pages"}
+EMPTY_PAGES = {
+    1: "1 page holds no text (a picture of a page, perhaps) and cannot be asked about.",
+    2: "{} pages hold no text (pictures of pages, perhaps) and cannot be asked about.",
+}
 SENTENCES = {1: "1 sentence", 2: "{} sentences"}
 RETRY_DOCUMENT = "Try again"
 DELETE_DOCUMENT = "Delete {}"
@@ -178,7 +189,6 @@ RATE_COMMENT = "Comment"
 RATE_CORRECTION = "The answer as it should be"
 RATE_KEEP = "Save"
 RATING_KEPT = "Saved. Thank you."
-SUPPORT = "{} supported by its sources"
 REASONS = {
     "not_in_documents": "not in the documents",
     "wrong": "wrong",
@@ -187,6 +197,12 @@ REASONS = {
     "not_asked": "not what I asked",
     "tone": "tone or language",
 }
+
+# The badge of an answer
+SUPPORT = {1: "{supported} of 1 sentence supported", 2: "{supported} of {total} sentences supported"}
+SUPPORT_TEXT = "How much of the answer follows from its sources, as a small judge model sees it"
+SUPPORTED = "supported"
+UNSUPPORTED = "not supported"
 
 # The review queue
 REVIEW_STATES = {"pending": "to review", "accepted": "accepted", "rejected": "rejected"}
@@ -232,6 +248,38 @@ BY_ADAPTER = "Thumbs up by adapter"
 BY_DOCUMENT = "Thumbs up by document"
 BY_REASON = "Reasons"
 UNANSWERED = "Questions that the documents could not answer"
+
+# Data
+DATA = "Data"
+EXPORT = "Export for training"
+EXPORT_TEXT = (
+    "What was accepted in the review, as JSON Lines. Private conversations are in it only where their owner allows it."
+)
+FORM = "Form"
+FORMS = {
+    "raw": "triples with ratings and lineage",
+    "openai": "OpenAI chat fine-tuning",
+    "trl": "TRL: prompt and completion",
+    "kto": "TRL: KTO, thumbs as labels",
+}
+DOWNLOAD = "Download"
+ACCEPTED = {1: "1 accepted rating", 2: "{} accepted ratings"}
+GOLDEN = "Golden set"
+GOLDEN_TEXT = (
+    "Questions with the answers they should get, for measuring: JSON Lines or CSV with question and "
+    "answer. A file comes in as a whole or not at all; a known question gets the new answer."
+)
+GOLDEN_FILE = "File (.jsonl or .csv)"
+IMPORT = "Bring in"
+IMPORTED = "{new} new, {changed} changed, {unchanged} as they were. Reload the page to see them."
+GOLDEN_QUESTIONS = {1: "1 question", 2: "{} questions"}
+ADAPTERS = "Adapters and what was deleted"
+ADAPTERS_TEXT = (
+    "An adapter is affected once any of the exchanges it learnt from was deleted: train a new one to forget it."
+)
+AFFECTED = "affected since {}"
+UNAFFECTED = "not affected"
+MADE = "Made"
 
 # Deleting
 DELETE_ACCOUNT = "Delete account"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 NAME = "Fiel"
+LANGUAGE_TAG = "pt-BR"
 
 # Header
 SHOW_CONVERSATIONS = "Conversas"
@@ -54,8 +55,11 @@ COPY = "Copiar resposta"
 COPIED = "Copiada"
 RETRY = "Perguntar de novo"
 EDIT = "Editar pergunta"
+DELETE_EXCHANGE = "Apagar pergunta e resposta"
+CONFIRM_DELETE_EXCHANGE = "Apagar esta pergunta com a resposta e a avaliação? Não há volta."
 STOPPED = "Parada antes de terminar."
 FAILED = "Esta resposta não pôde ser terminada. Pergunte de novo."
+REDACTED = "Esta resposta se apoiava num documento que foi apagado, e foi apagada com ele."
 EMPTY_ANSWER = "Nenhuma resposta foi escrita."
 
 # The source panel
@@ -64,6 +68,9 @@ SOURCE_HINT = "Escolha um número numa resposta para ver a frase em que ela se a
 OPEN_DOCUMENT = "Abrir no documento"
 OPEN_ORIGINAL = "Arquivo original"
 DOCUMENT_GONE = "Este documento foi apagado desde então. Você vê o trecho como era quando a pergunta foi feita."
+STILL_READ = "O texto ainda está sendo lido. Recarregue esta página daqui a pouco."
+EARLIER_TEXT = "Texto anterior"
+LATER_TEXT = "Texto seguinte"
 
 # Documents
 DOCUMENTS = "Documentos"
@@ -74,6 +81,10 @@ QUEUED = "Esperando"
 INDEXING = "Lendo … {} %"
 DOCUMENT_FAILED = "Não pôde ser lido"
 PAGES = {1: "1 página", 2: "{} páginas"}
+EMPTY_PAGES = {
+    1: "1 página não tem texto (talvez seja a imagem de uma página), e não se pode perguntar sobre ela.",
+    2: "{} páginas não têm texto (talvez sejam imagens de páginas), e não se pode perguntar sobre elas.",
+}
 SENTENCES = {1: "1 frase", 2: "{} frases"}
 RETRY_DOCUMENT = "Tentar de novo"
 DELETE_DOCUMENT = "Apagar {}"
@@ -180,7 +191,6 @@ RATE_COMMENT = "Comentário"
 RATE_CORRECTION = "A resposta como deveria ser"
 RATE_KEEP = "Salvar"
 RATING_KEPT = "Salvo. Obrigado."
-SUPPORT = "{} apoiado pelas fontes"
 REASONS = {
     "not_in_documents": "não está nos documentos",
     "wrong": "errada",
@@ -189,6 +199,12 @@ REASONS = {
     "not_asked": "não foi o que perguntei",
     "tone": "tom ou idioma",
 }
+
+# The badge of an answer
+SUPPORT = {1: "{supported} de 1 frase apoiada", 2: "{supported} de {total} frases apoiadas"}
+SUPPORT_TEXT = "Quanto da resposta decorre das fontes, como um pequeno modelo juiz o vê"
+SUPPORTED = "apoiada"
+UNSUPPORTED = "não apoiada"
 
 # The review queue
 REVIEW_STATES = {"pending": "a revisar", "accepted": "aceita", "rejected": "rejeitada"}
@@ -234,6 +250,38 @@ BY_ADAPTER = "Positivas por adaptador"
 BY_DOCUMENT = "Positivas por documento"
 BY_REASON = "Razões"
 UNANSWERED = "Perguntas que os documentos não puderam responder"
+
+# Data
+DATA = "Dados"
+EXPORT = "Exportar para treino"
+EXPORT_TEXT = (
+    "O que foi aceito na revisão, em JSON Lines. Conversas privadas só estão nele quando quem as teve permite."
+)
+FORM = "Formato"
+FORMS = {
+    "raw": "triplas com avaliações e origem",
+    "openai": "OpenAI, ajuste fino de conversas",
+    "trl": "TRL: prompt e resposta",
+    "kto": "TRL: KTO, polegares como rótulos",
+}
+DOWNLOAD = "Baixar"
+ACCEPTED = {1: "1 avaliação aceita", 2: "{} avaliações aceitas"}
+GOLDEN = "Perguntas de referência"
+GOLDEN_TEXT = (
+    "Perguntas com as respostas que deveriam ter, para medir: JSON Lines ou CSV com question e answer. Um"
+    " arquivo entra inteiro ou não entra; uma pergunta conhecida recebe a nova resposta."
+)
+GOLDEN_FILE = "Arquivo (.jsonl ou .csv)"
+IMPORT = "Importar"
+IMPORTED = "{new} novas, {changed} mudadas, {unchanged} como estavam. Recarregue a página para vê-las."
+GOLDEN_QUESTIONS = {1: "1 pergunta", 2: "{} perguntas"}
+ADAPTERS = "Adaptadores e o que foi apagado"
+ADAPTERS_TEXT = (
+    "Um adaptador é afetado quando se apaga algo com que ele aprendeu: treine um novo para que seja esquecido."
+)
+AFFECTED = "afetado desde {}"
+UNAFFECTED = "não afetado"
+MADE = "Feito em"
 
 # Deleting
 DELETE_ACCOUNT = "Apagar conta"

@@ -26,14 +26,14 @@ def test_json_lines_and_csv_say_the_same(content: bytes) -> None:
         (b"", "the columns"),
         (b"question,answer\n", "no question"),
         (LINES + b"{", "Line 4: this is not JSON"),
-        (LINES + b'{"question": "Why?"}', "Line 4: answer: Field required"),
-        (LINES + b'{"question": " ", "answer": "x"}', "Line 4: question:"),
-        (LINES + b'{"question": 3, "answer": "x"}', "Line 4: question:"),
+        (LINES + b'{"question": "Why?"}', "Line 4: answer is missing"),
+        (LINES + b'{"question": " ", "answer": "x"}', "Line 4: question is empty"),
+        (LINES + b'{"question": 3, "answer": "x"}', "Line 4: question is not text"),
         (LINES + b'{"question": "Who?", "answer": "Rui."}', "Line 4: the question stands in line 1 already"),
         (LINES + b"\xff", "Line 4: this is not UTF-8"),
         (b"question,reference\nWho?,Ana.\n", "Line 1: the columns"),
         (b'question,answer\nWho?,Ana.\n"Where?,x', "this is not CSV"),
-        (b"question,answer\nWho?\n", "Line 2: answer: Field required"),
+        (b"question,answer\nWho?\n", "Line 2: answer is missing"),
     ],
 )
 def test_faults_are_told_by_line(content: bytes, fault: str) -> None:

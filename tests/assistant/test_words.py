@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from string import Formatter
@@ -12,9 +13,10 @@ import pytest
 
 from assistant import words
 from assistant.words import en, pt
+from assistant.words.errors_pt import ERRORS
 
 PAGES = Path(words.__file__).parent.parent
-USED = re.compile(r"\b(?:words|w|table|words\.LANGUAGES\[[\w.]+\])\.([A-Z][A-Z_0-9]+)\b")
+USED = re.compile(r"\b(?:words|w|said|table|words\.LANGUAGES\[[\w.]+\])\.([A-Z][A-Z_0-9]+)\b")
 
 
 def keys(table: ModuleType) -> set[str]:
@@ -22,7 +24,9 @@ def keys(table: ModuleType) -> set[str]:
 
 
 def used() -> set[str]:
-    files = [f for folder in ("ui", "web") for suffix in ("*.py", "*.html") for f in (PAGES / folder).rglob(suffix)]
+    files = [
+        f for folder in ("api", "ui", "web") for suffix in ("*.py", "*.html") for f in (PAGES / folder).rglob(suffix)
+    ]
     return {name for file in files for name in USED.findall(file.read_text())} - {"LANGUAGES", "DEFAULT", "COOKIE"}
 
 
@@ -56,3 +60,60 @@ def test_the_browser_says_which(header: str, language: str) -> None:
 def test_the_persons_choice_wins() -> None:
     assert words.chosen({"accept-language": "en", "cookie": "other=1; fiel_language=pt"}) == "pt"
     assert words.chosen({"accept-language": "pt", "cookie": "fiel_language=xx"}) == "pt"
+
+
+ROOTS = ("FielError", "SettingsError", "BusyError", "NotFoundError", "NotAllowedError", "TooOftenError", "InputError",
+         "DocumentError", "EngineError", "ModelError", "EngineLostError", "ContextError")  # fmt: skip
+ON_THE_TERMINAL = {"cli.py", "settings.py", "state.py"}
+"""Modules whose errors are told before there is a page, or by the command line alone."""
+
+
+def template(node: ast.expr) -> str | None:
+    """The text that an expression makes, with {} for what is put in; None where it is none of this module's."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+    return None
+
+
+def errors_and_texts() -> tuple[set[str], set[str]]:
+    """The texts that errors are raised with, and all texts that stand anywhere in the package."""
+    raised, texts = set(), set()
+    for file in PAGES.rglob("*.py"):
+        if file.parent.name == "words":
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Constant | ast.JoinedStr):
+                texts.add(template(node))
+            named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ROOTS
+            if named and node.args and file.name not in ON_THE_TERMINAL:
+                raised.add(template(node.args[0]))
+    said = {text.strip("\n") for text in texts if text}
+    return {text for text in raised if text}, said | {text.removeprefix("Line {}: ") for text in said}
+
+
+def test_every_error_is_told_in_portuguese_and_no_translation_is_left_over() -> None:
+    raised, texts = errors_and_texts()
+    known = {*ERRORS, *(f"Line {{}}: {text}" for text in ERRORS)}  # a line of a golden set says any of its faults
+    assert raised - known == set()
+    assert set(ERRORS) - texts - {"Line {}: {}"} == set()
+    assert [text for text, told in ERRORS.items() if text.count("{}") != told.count("{}")] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("There is no such document.", "Não há esse documento."),
+        ("The file has more than the 5 MB allowed. Split it.", "O arquivo tem mais que os 5 MB permitidos. Divida-o."),
+        ("Line 3: this is not JSON\nLine 9: answer is missing\n… and 7 more",
+         "Linha 3: não é JSON\nLinha 9: falta answer\n… e mais 7"),
+        ("The adapter v1 does not answer a test question: The adapter v1 is not loaded.",
+         "O adaptador v1 não responde a uma pergunta de teste: O adaptador v1 não está carregado."),
+        ("Line 1: {0.__class__} is missing", "Linha 1: falta {0.__class__}"),
+        ("Nobody wrote this.", "Nobody wrote this."),
+    ],
+)  # fmt: skip
+def test_errors_are_told_in_the_readers_language(text: str, told: str) -> None:
+    assert words.told(text, "pt") == told
+    assert words.told(text, "en") == text

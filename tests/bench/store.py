@@ -24,14 +24,17 @@ from starlette.testclient import TestClient
 from assistant import api, web
 from assistant.records import Reason
 from assistant.settings import Settings
+from assistant.store.database import open_database, sqlite_url
 from assistant.store.ratings import question_hash
 from launch import build
 from tests.assistant.api.conftest import Parrot
 
 _RUNS = 5
 _PEOPLE, _DOCUMENTS, _ADAPTERS = 200, 500, 12
+_SENTENCES = '[{"start": 0, "end": 40, "probability": 0.5, "supported": true, "passage": 1}]'
 _YEAR = 365 * 24 * 3600
 _NOW = datetime.now(UTC).replace(tzinfo=None)
+_WEEK = f"since={(_NOW - timedelta(days=100)).date()}&until={(_NOW - timedelta(days=93)).date()}"
 
 PAGES = {
     "queue": "/review",
@@ -42,7 +45,7 @@ PAGES = {
     "a document": "/review?review=&document=7",
     "a person": "/review?review=&person=7",
     "an adapter": "/review?review=&adapter=adapter-03",
-    "a week": f"/review?since={(_NOW - timedelta(days=100)).date()}&until={(_NOW - timedelta(days=93)).date()}",
+    "a week": f"/review?{_WEEK}",
     "low support": "/review?support_below=0.2",
     "rare words": "/review?review=&words=word4711+word42",
     "a common word": "/review?review=&words=the",
@@ -52,9 +55,12 @@ PAGES = {
     "same question": "/review/same?kind=duplicates",
     "charts, 30 days": "/charts?days=30",
     "charts, a year": "/charts?days=365",
+    "data": "/data",
     "people": "/people",
     "audit log": "/audit",
-    "audit log, filtered": "/audit?action=review+accepted",
+    "audit log, an action": "/audit?action=review+accepted",
+    "audit log, an id": f"/audit?subject={3:032x}",
+    "audit log, a week": f"/audit?{_WEEK}",
 }
 
 
@@ -78,9 +84,9 @@ def main() -> None:
 def measure(size: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         state = Path(folder)
-        services = build(Settings(state=state), Parrot(), stack)
         start = time.perf_counter()
         fill(state / "fiel.db", size)
+        services = build(Settings(state=state), Parrot(), stack)
         bytes_ = (state / "fiel.db").stat().st_size
         print(f"{size:,} exchanges: {bytes_ / 1e6:,.0f} MB, made in {time.perf_counter() - start:.0f} s", flush=True)
         app = api.create(services)
@@ -103,13 +109,20 @@ def median(client: TestClient, path: str) -> float:
 
 
 def fill(path: Path, size: int) -> None:
-    """Rows by way of plain SQLite: asking so many questions would take days."""
+    """Rows by way of plain SQLite: asking so many questions would take days. The indexes are made once all is there."""
+    open_database(sqlite_url(path)).close()
     draw = random.Random(0)
     words = [f"word{number}" for number in range(20_000)]
     weights = [1 / (rank + 10) for rank in range(len(words))]
     contexts = [_context(draw, words, weights) for _ in range(2_000)]
     database = sqlite3.connect(path, isolation_level=None)
-    database.executescript("PRAGMA synchronous=OFF; BEGIN")
+    database.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-1000000")
+    indexes = database.execute(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+    ).fetchall()
+    for name, _ in indexes:
+        database.execute(f"DROP INDEX {name}")
+    database.execute("BEGIN")
     database.executemany(
         "INSERT INTO people (id, name, role, disabled, shares_private, created_at) VALUES (?, ?, 'user', 0, ?, ?)",
         [(n, f"person{n}", n % 5 == 0, _NOW - timedelta(days=400)) for n in range(2, _PEOPLE + 2)],
@@ -124,7 +137,10 @@ def fill(path: Path, size: int) -> None:
     hashes = [question_hash(question) for question in questions]
     for first in range(0, size, 50_000):
         _insert(database, draw, range(first, min(first + 50_000, size)), size, contexts, questions, hashes)
+    for _, statement in indexes:
+        database.execute(statement)
     database.execute("COMMIT")
+    database.execute("PRAGMA journal_mode=WAL")
     database.close()
 
 
@@ -146,6 +162,7 @@ def _insert(  # noqa: PLR0917
     contexts: list[tuple[str, list[int]]], questions: list[str], hashes: list[str],
 ) -> None:  # fmt: skip
     conversations, exchanges, documents, ratings, reasons, texts, audited = [], [], [], [], [], [], []
+    judged = []
     for n in numbers:
         made = str(_NOW - timedelta(seconds=_YEAR * (1 - n / size)))
         person, key = draw.randrange(2, _PEOPLE + 2), f"{n:032x}"
@@ -155,9 +172,8 @@ def _insert(  # noqa: PLR0917
         private, refused, support = draw.random() < 0.1, draw.random() < 0.02, draw.random()
         answer = f"The {questions[asked][4:-1]} [1]."
         conversations.append((key, person, questions[asked], made, made))
-        exchanges.append(
-            (key, key, person, questions[asked], passages, adapter, answer, refused, private, support, made)
-        )
+        exchanges.append((key, key, person, questions[asked], passages, adapter, answer, refused, private, made))
+        judged.append((key, support, _SENTENCES, made))
         documents += [(key, document) for document in shown]
         if draw.random() >= 0.3:
             continue
@@ -170,7 +186,7 @@ def _insert(  # noqa: PLR0917
         audited.append((made, person, f"review {review}", key))
         if value < 0:
             reasons += [(reason, rating) for reason in draw.sample(list(Reason), 2)]
-    for statement, rows in _statements(conversations, exchanges, documents, ratings, reasons, texts, audited):
+    for statement, rows in _statements(conversations, exchanges, judged, documents, ratings, reasons, texts, audited):
         database.executemany(statement, rows)
 
 
@@ -179,9 +195,10 @@ def _statements(*rows: list[tuple[object, ...]]) -> Iterator[tuple[str, list[tup
         "INSERT INTO conversations (id, person_id, title, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
         "INSERT INTO exchanges (id, conversation_id, person_id, question, search_query, document_ids, history, "
         "passages, left_out, hits, prompt_version, model, adapter, answer, citations, refused, status, private, shown, "
-        "prompt_tokens, completion_tokens, retrieve_ms, total_ms, support, created_at) VALUES "
+        "prompt_tokens, completion_tokens, retrieve_ms, total_ms, created_at) VALUES "
         "(?1, ?2, ?3, ?4, ?4, '[]', '[]', ?5, '[]', '[]', '1', 'starter', ?6, ?7, '[]', ?8, 'complete', ?9, 1, "
-        "900, 20, 5.0, 900.0, ?10, ?11)",
+        "900, 20, 5.0, 900.0, ?10)",
+        "INSERT INTO support (exchange_id, score, sentences, judge, created_at) VALUES (?, ?, ?, 'a', ?)",
         "INSERT INTO exchange_documents (exchange_id, document_id) VALUES (?, ?)",
         "INSERT INTO ratings (id, exchange_id, person_id, value, adapter, private, question_hash, review, held, "
         "created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

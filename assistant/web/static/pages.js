@@ -32,14 +32,16 @@ const send = async (form) => {
   const button = form.querySelector("button");
   if (button) button.disabled = true;
   try {
-    const body = method === "DELETE" ? undefined : JSON.stringify(values(form));
-    const headers = { "Content-Type": "application/json" };
+    const file = form.querySelector("input[type=file]")?.files[0];
+    const body = file ?? (method === "DELETE" ? undefined : JSON.stringify(values(form)));
+    const headers = { "Content-Type": file ? "application/octet-stream" : "application/json" };
     const response = await fetch(path, { method, body, headers });
     const answer = response.status === 204 ? {} : await response.json();
     if (response.status === 401) return location.reload();
     if (!response.ok) return say(form, answer.error?.message ?? document.body.dataset.failed);
     const shown = answer[form.dataset.shows] ?? "";
-    say(form, form.dataset.said ?? "", shown.startsWith("/") ? location.origin + shown : shown);
+    const text = (form.dataset.said ?? "").replace(/\{(\w+)\}/g, (_, name) => answer[name] ?? "");
+    say(form, text, shown.startsWith("/") ? location.origin + shown : shown);
     form.dispatchEvent(new CustomEvent("sent", { detail: answer, bubbles: true }));
     if (form.dataset.then === "reload") location.reload();
     else if (form.dataset.then) location.assign(form.dataset.then);

@@ -23,6 +23,7 @@ from assistant.errors import EngineError
 from assistant.feedback import Ratings
 from assistant.forgetting import Forgetting
 from assistant.records import Document, Message, Person, Usage
+from assistant.refusals import Refusals
 from assistant.retrieval.search import Search
 from assistant.services import Services
 from assistant.settings import Limits, Settings
@@ -107,6 +108,7 @@ def services(
         accounts=accounts,
         ratings=Ratings(database, settings.review),
         forgetting=forgetting,
+        refusals=Refusals(database),
         library=library,
         search=search,
         engine=engine,

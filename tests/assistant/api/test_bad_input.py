@@ -106,6 +106,16 @@ def test_bad_input_is_told_in_words(http: httpx.Client) -> None:
     assert wrong == []
 
 
+def test_errors_speak_the_readers_language(http: httpx.Client) -> None:
+    def told(language: str, method: str, path: str, **more: object) -> str:
+        response = http.request(method, path, headers={"Accept-Language": language}, **more)  # type: ignore[arg-type]
+        return str(response.json()["error"]["message"])
+
+    assert told("pt-BR", "GET", "/api/documents/12345") == "Não há esse documento."
+    assert told("en", "GET", "/api/documents/12345") == "There is no such document."
+    assert told("pt", "PUT", "/api/exchanges/x/rating", json={}) == "value: falta este campo"
+
+
 def test_huge_body_is_refused(http: httpx.Client) -> None:
     assert http.post(ASK, content=b'{"messages": "' + b"x" * 5_000_000 + b'"}', headers=JSON).status_code == 413
 

@@ -59,6 +59,7 @@ owner   GET /api/conversations/{conversation_id}/export
 owner   DELETE /api/conversations/{conversation_id}
 owner   GET /api/exchanges/{exchange_id}
 owner   DELETE /api/exchanges/{exchange_id}
+owner   GET /exchanges/{exchange_id}/support
 owner   PUT /api/exchanges/{exchange_id}/rating
 owner   GET /api/exchanges/{exchange_id}/rating/history
 owner   DELETE /api/exchanges/{exchange_id}/rating
@@ -90,6 +91,7 @@ admin   POST /api/review
 admin   GET /api/export
 admin   GET /api/golden
 admin   POST /api/golden
+admin   DELETE /api/golden/{golden_id}
 admin   GET /api/adapters
 admin   POST /api/adapters/{version}/promote
 admin   POST /api/adapters/rollback
@@ -99,6 +101,7 @@ admin   GET /audit
 admin   GET /review
 admin   GET /review/same
 admin   GET /charts
+admin   GET /data
 person  GET /config
 person  GET /config/
 person  GET /theme.css
@@ -181,8 +184,8 @@ TABLE = {line.split(maxsplit=1)[1]: line.split()[0] for line in ROUTES.split("\n
     CLOSED.strip().split("\n"), "closed"
 )
 EVENTS = frozenset(
-    "ask ask_all cancel_edit choose cite delete detail edit example find look new open rate read_again remove rename "
-    "retry show stop uploaded".split()
+    "ask ask_all cancel_edit choose cite delete detail edit example find forget look new open rate read_again remove "
+    "rename retry show stop uploaded".split()
 )
 """All are for who has signed in, and work on what is that person's own."""
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Page, expect
 
-from assistant.records import Feedback, Reason, Review
-from tests.assistant.ui.conftest import Running, ask_and_wait, open_page
+from assistant.errors import NotFoundError
+from assistant.records import Feedback, Reason, Review, SentenceSupport, Support
+from assistant.store import exchanges, support
+from tests.assistant.ui.conftest import Running, ask, ask_and_wait, open_page
 
 SCRIPT = "<img src=x onerror='window.hacked = 1'><script>window.hacked = 1</script>{{window.hacked = 1}}"
 
@@ -53,13 +58,102 @@ def test_an_answer_is_rated_in_detail_and_reviewed_by_keyboard(opened: Page, run
     rating = running.last_exchange().rating
     assert rating is not None
     assert (rating.review, rating.accepted_answer) == (Review.ACCEPTED, "In the old bell tower. [1]")
-    for path in ("/review?review=", "/review/same?kind=duplicates", "/charts", "/audit", "/people", "/account"):
+    for path in (
+        "/review?review=",
+        "/review/same?kind=duplicates",
+        "/charts",
+        "/audit",
+        "/data",
+        "/people",
+        "/account",
+    ):
         opened.goto(running.address + path)
         expect(opened.locator("h1")).to_be_visible()
         assert opened.evaluate("window.hacked") is None
         opened.set_viewport_size({"width": 390, "height": 844})
         assert opened.evaluate("document.documentElement.scrollWidth") <= 390
         opened.set_viewport_size({"width": 1280, "height": 800})
+
+
+def test_the_badge_comes_when_a_judge_has_looked(opened: Page, running: Running) -> None:
+    ask_and_wait(opened, "Where does the heron nest?")
+    answer = opened.locator("#transcript .exchange").last
+    expect(answer.locator("[data-asked]")).to_have_count(1)
+    expect(answer.locator(".support")).to_have_count(0)
+    logged = running.last_exchange()
+    half = len(logged.answer) // 2
+    judged = (
+        SentenceSupport(0, half, 0.93, supported=True, passage=1),
+        SentenceSupport(half, len(logged.answer), 0.2, supported=False),
+    )
+    with running.database.write() as session:
+        support.keep(session, logged.id, Support(0.5, judged, "judge"), answer=logged.answer)
+    badge = answer.locator(".support")
+    badge.get_by_text("1 of 2 sentences supported").click()
+    expect(badge.locator(".supported")).to_contain_text("supported · 93%")
+    expect(badge.locator(".unsupported")).to_contain_text("not supported · 20%")
+    opened.reload()
+    expect(badge.get_by_text("1 of 2 sentences supported")).to_be_visible()
+    assert opened.evaluate("window.hacked") is None
+
+
+def test_one_exchange_is_deleted(opened: Page, running: Running) -> None:
+    ask_and_wait(opened, "Where does the heron nest at night?")
+    first = running.last_exchange()
+    ask_and_wait(opened, "And where by day?")
+    answers = opened.locator("#transcript .exchange")
+    answers.first.get_by_role("button", name="Delete question and answer").click()
+    opened.locator("#dialog").get_by_role("button", name="OK").click()
+    expect(answers).to_have_count(1)
+    expect(answers).to_contain_text("And where by day?")
+    with running.database.read() as session, pytest.raises(NotFoundError):
+        exchanges.get(session, first.id, person_id=running.person.id)
+    answers.get_by_role("button", name="Delete question and answer").click()
+    opened.locator("#dialog").get_by_role("button", name="OK").click()
+    expect(opened.locator(".welcome")).to_be_visible()  # the conversation went with its last one
+    expect(opened.locator("#conversation-list").get_by_text("heron nest at night")).to_have_count(0)
+
+
+def test_golden_sets_come_in_and_ratings_go_out(opened: Page, running: Running) -> None:
+    ask_and_wait(opened, "Where does the heron sleep?")
+    opened.locator("#transcript .exchange").last.get_by_role("button", name="Good answer").click()
+    expect(opened.locator("#transcript .rating")).to_be_visible()
+    opened.goto(f"{running.address}/review?words=sleep")
+    opened.get_by_role("button", name="Accept", exact=True).click()
+    expect(opened.locator(".note")).to_be_visible()
+
+    opened.goto(f"{running.address}/data")
+    opened.get_by_label("Words").first.fill("sleep")
+    opened.get_by_label("Form").select_option("kto")
+    with opened.expect_download() as download:
+        opened.get_by_role("button", name="Download").click()
+    [line] = Path(download.value.path()).read_text().splitlines()
+    assert json.loads(line)["label"] is True
+
+    said = opened.locator("form", has_text="Bring in").locator(".said")
+    chosen = opened.get_by_label("File (.jsonl or .csv)")
+    chosen.set_input_files({"name": "g.csv", "mimeType": "text/csv", "buffer": b"question,answer\nWhere?\n"})
+    opened.get_by_role("button", name="Bring in").click()
+    expect(said).to_have_text("Line 2: answer is missing")
+    content = f'question,answer\nWhere?,"Here. {SCRIPT}"\n'.encode()
+    chosen.set_input_files({"name": "g.csv", "mimeType": "text/csv", "buffer": content})
+    opened.get_by_role("button", name="Bring in").click()
+    expect(said).to_contain_text("1 new, 0 changed")
+    opened.reload()
+    row = opened.locator("tr", has_text="Where?")
+    expect(row).to_contain_text("Here. <img")
+    assert opened.evaluate("window.hacked") is None
+    row.get_by_role("button", name="Delete").click()
+    expect(row).to_have_count(0)
+
+
+def test_a_link_that_leads_nowhere_says_so_on_a_page(page: Page, running: Running) -> None:
+    page.goto(f"{running.address}/invitations/used")
+    expect(page.get_by_role("heading", name="This link has been used already")).to_be_visible()
+    page.goto(f"{running.address}/no/such/page")
+    expect(page.get_by_role("heading", name="There is no such page.")).to_be_visible()
+    page.get_by_role("link", name="Back to the chat").click()
+    expect(page.locator(".welcome")).to_be_visible()
 
 
 def test_the_language_is_chosen(page: Page, running: Running) -> None:
@@ -69,6 +163,10 @@ def test_the_language_is_chosen(page: Page, running: Running) -> None:
     open_page(page, running)
     expect(page.get_by_role("button", name="Nova conversa")).to_be_visible()
     expect(page.get_by_label("Sua pergunta")).to_be_visible()
+    ask(page, " x" * 5000)
+    expect(page.locator(".toast-body")).to_contain_text("A pergunta é longa demais: 9,999 caracteres")
+    page.goto(f"{running.address}/documents/99999")
+    expect(page.get_by_role("heading", name="Não há esse documento.")).to_be_visible()
     page.goto(f"{running.address}/account")
     page.get_by_label("Idioma").select_option("en")
     expect(page.locator("html")).to_have_attribute("lang", "en")
