@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from assistant.errors import ContextError, EngineError, EngineLostError, ModelEr
 from assistant.records import Message, Usage
 
 _SILENCE = 300  # seconds without a token after which a server counts as lost; a full one lets requests wait
+_AT_ONCE = 64  # requests of one call that vLLM is given at a time, for it to batch
 _LOADING = 120  # seconds that reading an adapter may take
 
 
@@ -81,9 +82,7 @@ class VllmEngine:
         self, messages: Sequence[Message], *, sampling: Sampling, adapter: str | None = None
     ) -> AsyncGenerator[Delta, None]:
         server = self._choose(adapter)
-        prompt = await asyncio.to_thread(
-            self._template.prompt, messages, answer=sampling.max_tokens, context=server.context
-        )
+        prompt = await self._prompt(messages, sampling, context=server.context)
         body = {
             "model": adapter or server.served,
             "prompt": prompt,
@@ -105,6 +104,28 @@ class VllmEngine:
             raise _lost(server) from error
         finally:
             server.running -= 1
+
+    async def generate_many(
+        self, prompts: Sequence[Sequence[Message]], *, sampling: Sampling, adapter: str | None = None
+    ) -> list[str]:
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def answer(messages: Sequence[Message]) -> str:
+            async with turns, aclosing(self.stream(messages, sampling=sampling, adapter=adapter)) as deltas:
+                return "".join([delta.text async for delta in deltas])
+
+        for messages in prompts:
+            await self._prompt(messages, sampling, context=self.context_tokens)
+        asked = [asyncio.ensure_future(answer(messages)) for messages in prompts]
+        try:
+            return await asyncio.gather(*asked)
+        finally:
+            for each in asked:
+                each.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+
+    async def _prompt(self, messages: Sequence[Message], sampling: Sampling, *, context: int) -> list[int]:
+        return await asyncio.to_thread(self._template.prompt, messages, answer=sampling.max_tokens, context=context)
 
     @property
     def adapters(self) -> frozenset[str]:
