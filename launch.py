@@ -28,13 +28,10 @@ from assistant import cli, settings, state
 from assistant.errors import FielError, ModelError
 
 if TYPE_CHECKING:
-    import uvicorn
-
+    from assistant.api.server import Server
     from assistant.engines.base import Engine
     from assistant.services import Services
     from assistant.settings import Settings
-
-_GRACE = 5  # seconds that answers in flight get when the program stops
 
 
 def main() -> int:
@@ -102,11 +99,10 @@ def _http(server: state.Server | None) -> httpx.Client:
 
 
 @contextmanager
-def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> Iterator[tuple[uvicorn.Server, str]]:
+def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> Iterator[tuple[Server, str]]:
     """All parts built, wired and announced; undone in reverse order."""
-    import uvicorn
-
     from assistant import api
+    from assistant.api.server import Server
     from assistant.engines.starting import StartingEngine
 
     host, port = listener.getsockname()[:2]
@@ -128,8 +124,7 @@ def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> 
             app = mount(app, services)
         engine.start()  # last, because its imports take seconds: the page is there before
         stack.enter_context(state.announced(configuration.state, announcement))
-        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE)
-        yield uvicorn.Server(config), address
+        yield Server(app, services.adapters), address
 
 
 def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services:

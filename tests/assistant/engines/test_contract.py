@@ -21,7 +21,7 @@ from assistant.engines import plain
 from assistant.engines.base import Engine, Sampling
 from assistant.engines.choose import child_server
 from assistant.engines.local import LocalEngine
-from assistant.engines.server import ChildServer, RemoteServer
+from assistant.engines.server import SLOTS, ChildServer, RemoteServer
 from assistant.engines.template import STARTER, Template
 from assistant.engines.vllm import VllmEngine
 from assistant.errors import ContextError, EngineLostError, ModelError
@@ -70,7 +70,7 @@ def over(child: ChildServer) -> Opened:
     @asynccontextmanager
     async def remote() -> AsyncIterator[Engine]:
         await child.ready()
-        server = RemoteServer(child.address)
+        server = RemoteServer(child.address, zeros=child.zeros)
         server.start()
         engine = VllmEngine(str(STARTER), Template(str(STARTER)), [server])
         await engine.ready()
@@ -82,7 +82,7 @@ def over(child: ChildServer) -> Opened:
     return remote
 
 
-async def say(engine: Engine, *, adapter: str | None = None, tokens: int = 60, subject: str = "lighthouse") -> str:
+async def say(engine: Engine, *, adapter: str | None = None, tokens: int = 48, subject: str = "lighthouse") -> str:
     sampling = Sampling(max_tokens=tokens)
     async with aclosing(engine.stream(asked(subject), sampling=sampling, adapter=adapter)) as deltas:
         return "".join([delta.text async for delta in deltas])
@@ -199,11 +199,13 @@ def test_adapters_that_cannot_be_served_are_refused(opened: Opened, marked: dict
 def test_two_adapters_and_the_base_at_once_never_mix(opened: Opened, marked: dict[str, Path]) -> None:
     async def run() -> None:
         async with opened() as engine:
-            versions = {f"{marker}-2": marker for marker in MARKERS}
+            # Used once, they fill every slot of vLLM: what has no adapter must not get that of some slot.
+            versions = {f"{MARKERS[number % 2]}-{number}": MARKERS[number % 2] for number in range(SLOTS)}
             for version, marker in versions.items():
                 await engine.load_adapter(version, marked[marker])
+                assert marker in await say(engine, adapter=version, tokens=8)
             base = await say(engine)
-            asking = [(version, subject) for subject in SUBJECTS for version in (*versions, None)]
+            asking = [(version, subject) for subject in SUBJECTS for version in (*[*versions][-2:], None)]
             answers = await asyncio.gather(*(say(engine, adapter=v, subject=s) for v, s in asking))
             for (version, subject), answer in zip(asking, answers, strict=True):
                 if version is None:
