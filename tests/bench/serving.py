@@ -2,9 +2,9 @@
 
 ``python -m tests.bench.serving --data FOLDER [--json PATH] [--minutes 5]``: what the program adds to vLLM's own time to
 the first token and takes from its tokens/s, at 1, 8 and 32 chats; chats during ten swaps and two rollbacks, in vLLM
-and in the local engine; kill -9 of vLLM under load. The model is the bundled starter with adapters that put a marker of their own into
-every sentence, so that each answer tells who gave it; documents and questions are those of squad_dev. Prefix caching is
-off, for questions come round again here as they do not in life.
+and in the local engine; kill -9 of vLLM under load. The model is the bundled starter, with
+adapters that put a marker of their own into every sentence, so that each answer tells who gave it; documents and
+questions are those of squad_dev. Prefix caching is off, for questions come round again here as they do not in life.
 """
 
 from __future__ import annotations
@@ -135,9 +135,7 @@ async def _ready(running: Program, version: str, bench: Bench) -> float:
 
 async def overhead(running: Program, bench: Bench) -> dict[str, Any]:
     """The same prompts through the program and straight to its vLLM, in turns."""
-    await chats(
-        running.asking(bench.questions), 8, until=_asked(len(bench.questions), numbers := count()), numbers=numbers
-    )
+    await asyncio.gather(*map(running.asking(bench.questions), range(len(bench.questions))))
     template = Template(str(STARTER))
     asked = [template.encoded(tuple(_rendered(exchange))) for exchange in await running.exchanges()]
     version = (await running.get("/api/adapters"))["live"]
@@ -199,9 +197,7 @@ async def swaps(running: Program, bench: Bench, fresh: Iterator[str], *, chattin
         windows.append((began, max(done, new)))
     during = [a for a in said if any(a.asked < end and (a.first or 0) > began for began, end in windows)]
     without = [a for a in said if a not in during]
-    p99 = {
-        name: _quantiles([a.first_token for a in of])["p99"] for name, of in (("during", during), ("without", without))
-    }
+    p99, p99_without = (_quantiles([a.first_token for a in of])["p99"] for of in (during, without))
     return {
         "chats": chatting,
         "promotions": EVENTS.count("P"),
