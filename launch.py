@@ -177,11 +177,16 @@ def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services
 
 
 def _engine(configuration: Settings, *, aloud: bool) -> Engine:
-    """``aloud``: nobody may be asking when it fails, so it is said on the terminal too."""
+    """``aloud``: nobody may be asking when it fails or takes another model, so it is said on the terminal too."""
     from assistant.engines import choose
 
+    def tell(what: str) -> None:
+        logging.getLogger(__name__).warning(what)
+        if aloud:
+            print(f"fiel: {what}", file=sys.stderr, flush=True)
+
     try:
-        return choose.build(configuration)
+        return choose.build(configuration, tell=tell)
     except ModelError as error:
         if aloud:
             print(f"fiel: {error}", file=sys.stderr, flush=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,8 +27,11 @@ _CPU_SHARE = 0.1  # of the main memory, for keys and values
 _SMALL = 400_000_000  # bytes of weights; below, threads wait for each other longer than they compute
 
 
-def build(settings: Settings) -> Engine:
-    """The engine of the settings. Reads weights or starts a server, which takes a while. Raises ModelError."""
+def build(settings: Settings, *, tell: Callable[[str], None] = _log.warning) -> Engine:
+    """The engine of the settings. Reads weights or starts a server, which takes a while. Raises ModelError.
+
+    ``tell`` is told in plain words when another model has to be taken than the one that was wanted.
+    """
     gpu = gpu_memory()
     python = settings.vllm.folder / "bin" / "python"
     if settings.engine == "local" or (
@@ -48,7 +51,7 @@ def build(settings: Settings) -> Engine:
     elif not python.exists():
         raise ModelError(f"There is no vLLM in {settings.vllm.folder}. Install it with 'make vllm'.")
     else:
-        model, template = _model(settings, gpu=gpu is not None)
+        model, template = _model(settings, tell, gpu=gpu is not None)
         servers = [child_server(settings, model, template, gpu=gpu)]
     for each in servers:
         each.start()
@@ -76,14 +79,14 @@ def _zeros(settings: Settings, template: Template) -> Path:
     return lora.zeros(template.source, settings.state / "zeros" / model_name(template.source).replace("/", "--"))
 
 
-def _model(settings: Settings, *, gpu: bool) -> tuple[str, Template]:
+def _model(settings: Settings, tell: Callable[[str], None], *, gpu: bool) -> tuple[str, Template]:
     from assistant.engines.template import Template  # noqa: PLC0415
 
     if gpu and "model" not in settings.model_fields_set:
         try:
             return GPU_MODEL, Template(GPU_MODEL)
         except ModelError as error:
-            _log.warning("%s The bundled starter is served instead.", error)
+            tell(f"{error} The bundled starter is served instead.")
     return settings.model, Template(settings.model)
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -93,6 +94,70 @@ def test_a_model_and_a_share_that_were_set_are_taken(state: Path) -> None:
     asyncio.run(run())
     called = (state / "logs" / "vllm.log").read_text()
     assert "'--gpu-memory-utilization', '0.400', '--seed', '7'" in called
+
+
+@pytest.fixture
+def two(state: Path) -> Iterator[list[ChildServer]]:
+    """Two servers that run elsewhere, not started yet; the second takes no adapter."""
+    environment = standin.environment(state / "environment")
+    servers = [
+        choose.child_server(
+            Settings(state=state / name, vllm=Vllm(folder=environment, options=options)),
+            str(STARTER),
+            Template(str(STARTER)),
+        )
+        for name, options in (("willing", []), ("refusing", ["--refusing"]))
+    ]
+    yield servers
+    for server in servers:
+        server.close()
+
+
+def test_vllm_url_names_several_and_a_version_is_loaded_into_all_or_none(
+    state: Path, two: list[ChildServer], marked: dict[str, Path]
+) -> None:
+    async def run() -> None:
+        for server in two:
+            server.start()
+            await server.ready()
+        engine = choose.build(settings(state, vllm_url=", ".join(server.address for server in two)))
+        assert isinstance(engine, VllmEngine)
+        await engine.ready()
+        while engine.starts < 2:  # noqa: ASYNC110  (each is looked at on its own)
+            await asyncio.sleep(0.01)
+        with pytest.raises(ModelError, match="v1 cannot be loaded: not here"):
+            await engine.load_adapter("v1", marked["Crimson"])
+        assert engine.adapters == frozenset()
+        await engine.close()
+
+    asyncio.run(run())
+
+
+def test_one_that_comes_back_and_cannot_have_the_adapter_is_left_out(
+    two: list[ChildServer], marked: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    willing, refusing = two
+
+    async def run() -> None:
+        for server in two:
+            server.start()
+            await server.ready()
+        servers = [RemoteServer(server.address, zeros=server.zeros) for server in (willing, refusing)]
+        engine = VllmEngine(str(STARTER), Template(str(STARTER)), servers)
+        servers[0].start()
+        await engine.ready()
+        await engine.load_adapter("v1", marked["Crimson"])
+        servers[1].start()
+        await servers[1].ready()
+        assert engine.adapters == frozenset(), "not every server has it"
+        await engine.load_adapter("v1", marked["Crimson"])
+        assert engine.adapters == {"v1"}
+        assert engine.notice is None
+        assert "is left out" in (servers[1].notice or "")
+        await engine.close()
+
+    asyncio.run(run())
+    assert "not here" in caplog.text
 
 
 def test_one_that_dies_again_and_again_is_started_again_ever_later(
