@@ -169,7 +169,7 @@ def word_vectors(texts: Sequence[str], tokenizer: PreTrainedTokenizerFast, *, sh
     stems: dict[str, Tensor] = {}
     common = torch.stack(
         [
-            stems.setdefault(tokenizer.decode([token]).strip().casefold()[:5], torch.randn(shape.width))
+            stems.setdefault(str(tokenizer.decode([token])).strip().casefold()[:5], torch.randn(shape.width))
             for token in range(size)
         ]
     )

@@ -85,7 +85,7 @@ def sizes_at(progress: float) -> Sizes:
 def refusals_at(progress: float) -> float:
     """The share of questions without an answer. They come late: one fixed answer would outweigh every single sentence
     before choosing is learnt."""
-    return 0.0 if progress < 0.25 else 0.04 if progress < 0.5 else 0.1
+    return 0.0 if progress < 0.25 else 0.02 if progress < 0.6 else 0.05
 
 
 def draw_example(data: Data, maker: ExampleMaker, *, progress: float, draw: random.Random) -> Example:

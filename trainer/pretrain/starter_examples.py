@@ -172,7 +172,7 @@ class ExampleMaker:
         self, asked: Asked, document: Document, windows: Sequence[Window], answer: str, sizes: Sizes
     ) -> Example | None:
         draw = self._draw
-        history = ()
+        history: tuple[Turn, ...] = ()
         if document.asked and draw.random() < 0.06:
             history = (Turn(draw.choice(document.asked).question, "…"),)
         messages = prompts.render(
