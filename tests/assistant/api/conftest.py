@@ -70,7 +70,7 @@ class Parrot:
                 await asyncio.sleep(0.001)
         finally:
             self.stopped.set()
-        said = passages.split("\n")[1].split(". ")[0].split(" ")
+        said = passages.split("\n")[3].split(". ")[0].split(" ")
         for word in said:
             yield Delta(word + " ")
         usage = Usage(prompt_tokens=await self.count_tokens(messages), completion_tokens=len(said) + 1)

@@ -64,7 +64,7 @@ class Quoter:
         self, messages: Sequence[Message], *, sampling: Sampling, adapter: str | None = None
     ) -> AsyncGenerator[Delta, None]:
         passages, _, question = re.sub(r">> | <<", "", messages[-1].content).rpartition("Question: ")
-        words = re.findall(r"\S+\s*", _best_sentence(passages, question))
+        words = re.findall(r"\S+\s*", _best_sentence(passages.partition("\n\n")[2], question))
         self.closed.clear()
         try:
             for position, word in enumerate(words):
