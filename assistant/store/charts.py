@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import ColumnElement, String, Subquery, case, cast, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
@@ -33,16 +33,21 @@ class Bar:
 
     @property
     def share(self) -> float:
-        """The share of thumbs-up, in [0, 1]."""
-        return self.up / self.total
+        """The share of thumbs-up, in [0, 1]; 0 of none."""
+        return self.up / self.total if self.total else 0.0
 
 
 def by_day(session: Session, since: datetime) -> list[Bar]:
-    """By day (UTC), the earliest first; days without ratings are left out."""
+    """By day (UTC), from the first one with a rating to the last, days without any in between included."""
     day = func.substr(cast(RatingRow.updated_at, String), 1, 10)
     up, down = _counts(RatingRow.value)
     query = select(day, up, down).where(RatingRow.updated_at >= since, visible()).group_by(day).order_by(day)
-    return [Bar(*row) for row in session.execute(query)]
+    found = {date.fromisoformat(row[0]): Bar(*row) for row in session.execute(query)}
+    if not found:
+        return []
+    first, last = min(found), max(found)
+    days = (first + timedelta(days=number) for number in range((last - first).days + 1))
+    return [found.get(day, Bar(day.isoformat(), 0, 0)) for day in days]
 
 
 def by_adapter(session: Session, since: datetime) -> list[Bar]:

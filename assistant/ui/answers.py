@@ -5,32 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from assistant.citations import marks
 from assistant.records import Citation, Exchange, ExchangeStatus
 from assistant.store.forget import REDACTED
 from assistant.ui import feedback, icons, support, words
 from assistant.ui.render import NOTHING, data, icon_button, joined, panel_title
-
-# While Markdown is read, each citation mark is put aside as its ordinal between two characters of private use. Plain
-# text says where a chip goes (another two characters); everywhere else, as in code, a mark stays what was written.
-_ASIDE = re.compile("\ue000(\\d+)\ue001")
-_PLACED = re.compile("([\ue000\ue002])(\\d+)[\ue001\ue003]")
-_PRIVATE = str.maketrans("", "", "\ue000\ue001\ue002\ue003")
-
-
-def _text(_renderer: object, tokens: Sequence[Token], index: int, _options: object, _env: object) -> str:
-    return _ASIDE.sub("\ue002\\1\ue003", escape(tokens[index].content))
-
-
-# HTML is shown as text, and neither images nor links are made: an answer could otherwise be steered, by what stands in
-# a document, to send what it says to a stranger's server.
-_markdown = MarkdownIt("commonmark", {"html": False, "breaks": True}).enable("table")
-_markdown.disable(["image", "link", "autolink", "reference"])
-_markdown.add_render_rule("text", _text)
+from assistant.web.markdown import closed_chip, written
 
 
 def transcript(exchanges: Sequence[Exchange]) -> Markup:
@@ -41,7 +23,7 @@ def transcript(exchanges: Sequence[Exchange]) -> Markup:
 
 def pending(question: str, *, note: str = "", answer: str = "") -> Markup:
     """An exchange while it is being answered; its citation marks cannot be opened yet."""
-    body = _written(answer, [_closed_chip(mark.group(1)) for mark in _MARK.finditer(answer)], _spans(answer))
+    body = written(answer, [closed_chip(mark.group(1)) for mark in _MARK.finditer(answer)], _spans(answer))
     if note:
         body = Markup('<p class="note"><span class="pulse"></span>{}</p>').format(note)
     article = Markup('<article class="exchange streaming" aria-busy="true">{}<div class="answer">{}</div></article>')
@@ -98,24 +80,9 @@ def _answer(exchange: Exchange) -> Markup:
     chips, spans = [], []
     for start, end, citation in marks(exchange.answer, exchange.passages):
         index = numbers.get((citation.n, citation.sentence_index))
-        chips.append(_closed_chip(citation.n) if index is None else _chip(exchange, index))
+        chips.append(closed_chip(citation.n) if index is None else _chip(exchange, index))
         spans.append((start, end))
-    return _written(exchange.answer, chips, spans)
-
-
-def _written(answer: str, chips: Sequence[Markup], spans: Sequence[tuple[int, int]]) -> Markup:
-    """The answer's Markdown as HTML, with a chip in place of each of the ``spans``."""
-    pieces, last = [], 0
-    for ordinal, (start, end) in enumerate(spans):
-        pieces += [answer[last:start].translate(_PRIVATE), f"\ue000{ordinal}\ue001"]
-        last = end
-    written = "".join([*pieces, answer[last:].translate(_PRIVATE)])
-
-    def place(found: re.Match[str]) -> str:
-        ordinal = int(found.group(2))
-        return str(chips[ordinal]) if found.group(1) == "\ue002" else answer[slice(*spans[ordinal])]
-
-    return Markup(_PLACED.sub(place, _markdown.render(written)))  # noqa: S704  (what is put in is markup already)
+    return written(exchange.answer, chips, spans)
 
 
 def _chip(exchange: Exchange, index: int) -> Markup:
@@ -124,10 +91,6 @@ def _chip(exchange: Exchange, index: int) -> Markup:
     return Markup('<button type="button" class="chip" title="{}" aria-label="{}"{}>{}</button>').format(
         label, label, data(event="cite", exchange=exchange.id, citation=index), citation.n
     )
-
-
-def _closed_chip(n: object) -> Markup:
-    return Markup('<span class="chip">{}</span>').format(n)
 
 
 def _status(exchange: Exchange) -> Markup:

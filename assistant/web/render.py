@@ -17,6 +17,7 @@ from assistant.api.door import person_of, wants_page
 from assistant.errors import FielError
 from assistant.records import Role
 from assistant.store.forget import REDACTED
+from assistant.web import markdown
 
 _FOLDER = Path(__file__).parent
 _POLICY = (
@@ -35,7 +36,7 @@ def _minute(moment: datetime) -> str:
 
 
 _environment.filters["minute"] = _minute
-_environment.globals.update(counted=words.counted, redacted=REDACTED)
+_environment.globals.update(counted=words.counted, redacted=REDACTED, answer_shown=markdown.shown)
 
 
 def page(request: Request, template: str, **values: Any) -> HTMLResponse:

@@ -217,6 +217,7 @@ SINCE = "Since"
 UNTIL = "Until"
 SUPPORT_BELOW = "Support below"
 WORDS = "Words"
+MORE_FILTERS = "More filters"
 HELD = "held back only"
 HELD_BACK = "held back: new or unusually active"
 RESULTS = {1: "1 rating", 2: "{} ratings"}
@@ -231,6 +232,7 @@ ACCEPT_CHOSEN = "Accept chosen"
 REJECT_CHOSEN = "Reject chosen"
 CHOOSE_ALL = "Choose all"
 EDITED_ANSWER = "The answer to learn (empty: as it is)"
+EDIT_ANSWER = "Edit the answer"
 ACCEPT_EDITED = "Accept as edited"
 KEYS = "Keys: j and k move, x chooses, a accepts, r rejects, e edits."
 PASSAGES = {1: "1 passage", 2: "{} passages"}
@@ -242,11 +244,12 @@ REVIEWED = "{state} by {person}, {when}"
 # Charts
 PERIOD = "Period"
 DAYS = {1: "the last day", 2: "the last {} days"}
-LATEST_RATINGS = "The shares below are of the latest ratings, at most {}."
+LATEST_RATINGS = "Shares are of the latest ratings, at most {}."
+OF = "of {}"
 BY_DAY = "Ratings a day"
 BY_ADAPTER = "Thumbs up by adapter"
 BY_DOCUMENT = "Thumbs up by document"
-BY_REASON = "Reasons"
+BY_REASON = "Thumbs up by reason given"
 UNANSWERED = "Questions that the documents could not answer"
 
 # Data

@@ -219,6 +219,7 @@ SINCE = "Desde"
 UNTIL = "Até"
 SUPPORT_BELOW = "Apoio abaixo de"
 WORDS = "Palavras"
+MORE_FILTERS = "Mais filtros"
 HELD = "só as retidas"
 HELD_BACK = "retida: pessoa nova ou ativa demais"
 RESULTS = {1: "1 avaliação", 2: "{} avaliações"}
@@ -233,6 +234,7 @@ ACCEPT_CHOSEN = "Aceitar escolhidas"
 REJECT_CHOSEN = "Rejeitar escolhidas"
 CHOOSE_ALL = "Escolher todas"
 EDITED_ANSWER = "A resposta a aprender (vazia: como está)"
+EDIT_ANSWER = "Editar a resposta"
 ACCEPT_EDITED = "Aceitar como editada"
 KEYS = "Teclas: j e k movem, x escolhe, a aceita, r rejeita, e edita."
 PASSAGES = {1: "1 trecho", 2: "{} trechos"}
@@ -244,11 +246,12 @@ REVIEWED = "{state} por {person}, {when}"
 # Charts
 PERIOD = "Período"
 DAYS = {1: "o último dia", 2: "os últimos {} dias"}
-LATEST_RATINGS = "As proporções abaixo são das últimas avaliações, no máximo {}."
+LATEST_RATINGS = "As proporções são das últimas avaliações, no máximo {}."
+OF = "de {}"
 BY_DAY = "Avaliações por dia"
 BY_ADAPTER = "Positivas por adaptador"
 BY_DOCUMENT = "Positivas por documento"
-BY_REASON = "Razões"
+BY_REASON = "Positivas por razão dada"
 UNANSWERED = "Perguntas que os documentos não puderam responder"
 
 # Data

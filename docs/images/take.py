@@ -22,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import httpx
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from sqlalchemy import update
 
@@ -36,6 +37,12 @@ FOLDER = Path(__file__).parent
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 QUESTION = "How long does the warranty of the lamp last?"
+MORE = (
+    "What do I do if I lose my laptop?",
+    "How do I start the timer of the desk lamp?",
+    "Quantos livros cada leitor pode levar?",
+    "Quando o filtro permanente deve ser trocado?",
+)
 
 
 def main() -> None:
@@ -51,6 +58,8 @@ def main() -> None:
             )
             conversation = _chat(browser, address)
             _rating(browser, conversation)
+            for question in MORE:
+                _asked(address, question)
             _plant(database)
             for name, size in (("", DESKTOP), ("phone-", PHONE)):
                 for page in ("review", "charts"):
@@ -100,6 +109,11 @@ def _chat(browser: Browser, address: str) -> str:
     phone.screenshot(path=FOLDER / "phone-answer.png")
     _shoot_source(phone, "phone-source.png")
     return conversation
+
+
+def _asked(address: str, question: str) -> None:
+    body = {"model": "fiel", "messages": [{"role": "user", "content": question}]}
+    httpx.post(f"{address}/v1/chat/completions", json=body, timeout=600).raise_for_status()
 
 
 def _rating(browser: Browser, conversation: str) -> None:
@@ -170,7 +184,7 @@ def _shoot_source(page: Page, name: str) -> None:
 
 
 def _long_text() -> bytes:
-    return "".join(f"In chapter {n} the report tells what was done in week {n}.\n\n" for n in range(20_000)).encode()
+    return "".join(f"In chapter {n} the report tells what was done in week {n}.\n\n" for n in range(15_000)).encode()
 
 
 if __name__ == "__main__":
