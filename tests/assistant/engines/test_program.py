@@ -63,12 +63,9 @@ class Program:
     def until_the_document_is_there(self) -> str:
         """Adds one; what the program says of its language model meanwhile."""
         self.http.post("/api/documents", files={"files": ("lighthouse.txt", TEXT.encode())}).raise_for_status()
-        notices = []
-        while True:
-            status = self.get("/api/status")
-            notices.append(str(status["notice"]))
-            if status["documents"]["ready"]:
-                return "\n".join(notices)
+        while not (status := self.get("/api/status"))["documents"]["ready"]:
+            pass
+        return str(status["notice"])
 
     def ask(self, begun: threading.Semaphore | None = None) -> Said:
         """A question, streamed to its end; ``begun`` is told of the first words."""
@@ -103,7 +100,9 @@ def program(state: Path) -> Iterator[Program]:
         try:
             assert process.stdout is not None
             ready = next(line for line in process.stdout if line.startswith("Fiel is ready: "))
-            yield Program(process, ready.removeprefix("Fiel is ready: ").strip())
+            running = Program(process, ready.removeprefix("Fiel is ready: ").strip())
+            with running.http:
+                yield running
         finally:
             process.kill()
 
@@ -134,7 +133,7 @@ def version(state: Path, marked: dict[str, Path]) -> str:
 def test_from_its_start_over_a_crash_of_vllm_to_its_end(state: Path, version: str) -> None:
     with program(state) as running, ThreadPoolExecutor(2 * CHATS) as chats:
         # While it starts, questions wait in line, and are answered.
-        assert "starting" in running.until_the_document_is_there()
+        assert "Questions wait for it" in running.until_the_document_is_there()
         early = [chats.submit(running.ask) for _ in range(3)]
         assert all(one.result().finished for one in early)
         assert running.get("/api/status")["notice"] is None
