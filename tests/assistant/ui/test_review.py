@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from assistant.errors import NotFoundError
 from assistant.records import Feedback, Reason, Review, SentenceSupport, Support
 from assistant.store import exchanges, support
-from tests.assistant.ui.conftest import Running, ask, ask_and_wait, open_page
+from tests.assistant.ui.conftest import Running, ask_and_wait, open_page
 
 SCRIPT = "<img src=x onerror='window.hacked = 1'><script>window.hacked = 1</script>{{window.hacked = 1}}"
 
@@ -163,7 +163,8 @@ def test_the_language_is_chosen(page: Page, running: Running) -> None:
     open_page(page, running)
     expect(page.get_by_role("button", name="Nova conversa")).to_be_visible()
     expect(page.get_by_label("Sua pergunta")).to_be_visible()
-    ask(page, " x" * 5000)
+    page.get_by_label("Sua pergunta").fill(" x" * 5000)
+    page.keyboard.press("Enter")
     expect(page.locator(".toast-body")).to_contain_text("A pergunta é longa demais: 9,999 caracteres")
     page.goto(f"{running.address}/documents/99999")
     expect(page.get_by_role("heading", name="Não há esse documento.")).to_be_visible()
