@@ -64,7 +64,8 @@ class Normal(nn.Module):
         self.scale.copy_(features.std(dim=0) + 1e-3)
 
     def forward(self, features: Tensor) -> Tensor:
-        return ((features - self.centre) / self.scale).clamp(-4, 4)
+        normal: Tensor = (features - self.centre) / self.scale
+        return normal.clamp(-4, 4)
 
 
 class Ensemble(nn.Module):
@@ -79,7 +80,8 @@ class Ensemble(nn.Module):
     def forward(self, features: Tensor, facts: Tensor, own: Tensor, other: Tensor, mask: Tensor) -> Tensor:
         """As ``Head`` takes them → logits of support (n,)."""
         heads = torch.stack([head(features, facts, own, other, mask)[0] for head in self.heads]).mean(dim=0)
-        return (heads + self.linear(self.normal(features))[..., 0]) / 2
+        linear: Tensor = self.linear(self.normal(features))[..., 0]
+        return (heads + linear) / 2
 
 
 def _soft_maximum(values: Tensor, mask: Tensor, sharpness: float) -> Tensor:

@@ -93,7 +93,7 @@ def _answers(found: Sequence[Item], adapter: str | None, configuration: settings
         try:
             await engine.ready()
             version = await _load(engine, adapter, configuration)
-            tokens = configuration.generation.answer_tokens
+            tokens = min(configuration.generation.max_tokens, engine.context_tokens // 2)  # as in a chat
             return await generate(found, engine, version, cache, max_tokens=tokens, told=_progress("answers"))
         finally:
             await engine.close()

@@ -96,7 +96,9 @@ class ContextPrecisionBySupport(ContextPrecisionWithReference):
         super().__init__(llm=_NoModel(), name="context_precision_by_support")
         self._judge = judge
 
-    async def ascore(self, user_input: str, reference: str, retrieved_contexts: list[str]) -> MetricResult:
+    async def ascore(  # type: ignore[override]
+        self, user_input: str, reference: str, retrieved_contexts: list[str]
+    ) -> MetricResult:
         judge = self._judge
         verdicts = [
             int(judge.answer_probability(judge.support([passage], reference)) >= judge.answer_threshold)

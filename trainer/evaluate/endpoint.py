@@ -37,7 +37,7 @@ LEAST_REPEATS = 3
 _TOKENS = 4_096  # Ragas's own 1,024 cut the JSON of long answers
 
 
-class _Embeddings(BaseRagasEmbedding):  # type: ignore[misc]
+class _Embeddings(BaseRagasEmbedding):
     """The bundled encoder as Ragas takes it, for answer relevancy."""
 
     def __init__(self, embedder: Embedder) -> None:
@@ -139,18 +139,19 @@ def _in_words(error: Exception) -> str:
     """The first error of the chain that people can do something about: Instructor wraps what the client raised."""
     cause: BaseException | None = error
     while cause is not None:
-        match cause:
-            case JudgeError():
-                return str(cause)
-            case openai.APITimeoutError():
-                return "The judge did not answer in time."
-            case openai.RateLimitError():
-                return "The judge limits the rate of requests, and went on doing so."
-            case openai.APIStatusError():
-                return f"The judge refused with status {cause.status_code}."
-            case openai.APIConnectionError():
-                return f"The judge cannot be reached: {cause}"
+        for kind, text in _MEANINGS:
+            if isinstance(cause, kind):
+                return text.format(cause)
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, InstructorError | ValidationError):
         return f"The judge did not answer in the JSON that was asked for: {str(error)[:200]}"
     return f"The metric could not be computed: {error}"
+
+
+_MEANINGS: tuple[tuple[type[Exception], str], ...] = (
+    (JudgeError, "{}"),
+    (openai.APITimeoutError, "The judge did not answer in time."),
+    (openai.RateLimitError, "The judge limits the rate of requests, and went on doing so."),
+    (openai.APIStatusError, "The judge refused: {0.status_code} {0.message}"),
+    (openai.APIConnectionError, "The judge cannot be reached: {}"),
+)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save_file
-from scipy.optimize import minimize
+from sklearn.linear_model import LogisticRegression
 from torch.nn import functional
 
 from assistant.alignment import LAYERS
@@ -56,7 +56,7 @@ def train(head: Head, data: Set, chances: Floats, *, steps: int, rate: float, se
                 tokens[known], labels[known].float(), pos_weight=weight
             )
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
         optimiser.step()
         schedule.step()
@@ -98,8 +98,6 @@ def _ragtruth(data: Set) -> npt.NDArray[np.bool_]:
 
 def regression(data: Set, indexes: Indexes, model: Ensemble) -> None:
     """Fits the ensemble's logistic regression on RAGTruth's sentences, both kinds weighing the same."""
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415  (comes with sentence-transformers)
-
     model.normal.fit(torch.from_numpy(data.features[indexes]))
     features = model.normal(torch.from_numpy(data.features[indexes])).numpy()
     supported = np.array([data.rows[i]["supported"] for i in indexes])
@@ -160,16 +158,9 @@ def answers(data: Set, indexes: Indexes, of: Floats) -> tuple[list[str], Floats,
 
 
 def calibration(scores: Floats, truth: npt.NDArray[np.bool_]) -> Calibration:
-    """By maximum likelihood, with Platt's smoothed targets."""
-    positives, negatives = int(truth.sum()), int((~truth).sum())
-    targets = np.where(truth, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-
-    def loss(parameters: Floats) -> float:
-        z = parameters[0] * scores + parameters[1]
-        return float(np.mean(np.logaddexp(0, z) - targets * z))
-
-    slope, intercept = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x
-    return Calibration(float(slope), float(intercept))
+    """By maximum likelihood."""
+    fitted = LogisticRegression(C=1e6).fit(scores[:, None], truth)
+    return Calibration(float(fitted.coef_[0, 0]), float(fitted.intercept_[0]))
 
 
 def threshold(scores: Floats, truth: npt.NDArray[np.bool_], parts: Sequence[npt.NDArray[np.bool_]]) -> float:
