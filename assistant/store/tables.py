@@ -118,6 +118,7 @@ class DocumentRow(Base):
     progress: Mapped[float] = mapped_column(Float, default=0.0)
     reason: Mapped[str | None]
     pages: Mapped[int | None]
+    empty_pages: Mapped[int] = mapped_column(default=0)
     sentences: Mapped[int] = mapped_column(default=0)
     embedding: Mapped[str | None]
     created_at: Mapped[datetime]
@@ -193,9 +194,20 @@ class ExchangeRow(Base):
     retrieve_ms: Mapped[float] = mapped_column(Float, default=0.0)
     first_token_ms: Mapped[float | None] = mapped_column(Float)
     total_ms: Mapped[float] = mapped_column(Float, default=0.0)
-    support: Mapped[float | None] = mapped_column(Float)
-    """The share of the answer that its cited passages support, in [0, 1]; None until a judge has looked."""
     created_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class SupportRow(Base):
+    """What a judge found of an exchange's answer; none until one has looked, and none where words were deleted."""
+
+    __tablename__ = "support"
+    __table_args__ = (Index(None, "exchange_id", "score"),)  # a filter by the score reads no sentences
+
+    exchange_id: Mapped[str] = mapped_column(ForeignKey("exchanges.id", ondelete="CASCADE"), primary_key=True)
+    score: Mapped[float] = mapped_column(Float)
+    sentences: Mapped[list[Any]]
+    judge: Mapped[str]
+    created_at: Mapped[datetime]
 
 
 class ExchangeDocumentRow(Base):
@@ -303,6 +315,16 @@ class AdapterRow(Base):
     weights_hash: Mapped[str] = mapped_column(String(80))
     origin: Mapped[str] = mapped_column(default="")
     created_at: Mapped[datetime]
+
+
+class AdapterExchangeRow(Base):
+    """An exchange that an adapter was trained on. No foreign key: it outlives both."""
+
+    __tablename__ = "adapter_exchanges"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012
+
+    exchange_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    adapter_version: Mapped[str] = mapped_column(String(80), primary_key=True, index=True)
 
 
 class ChampionRow(Base):

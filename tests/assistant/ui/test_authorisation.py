@@ -59,6 +59,7 @@ owner   GET /api/conversations/{conversation_id}/export
 owner   DELETE /api/conversations/{conversation_id}
 owner   GET /api/exchanges/{exchange_id}
 owner   DELETE /api/exchanges/{exchange_id}
+owner   GET /exchanges/{exchange_id}/support
 owner   PUT /api/exchanges/{exchange_id}/rating
 owner   GET /api/exchanges/{exchange_id}/rating/history
 owner   DELETE /api/exchanges/{exchange_id}/rating
@@ -181,8 +182,8 @@ TABLE = {line.split(maxsplit=1)[1]: line.split()[0] for line in ROUTES.split("\n
     CLOSED.strip().split("\n"), "closed"
 )
 EVENTS = frozenset(
-    "ask ask_all cancel_edit choose cite delete detail edit example find look new open rate read_again remove rename "
-    "retry show stop uploaded".split()
+    "ask ask_all cancel_edit choose cite delete detail edit example find forget look new open rate read_again remove "
+    "rename retry show stop uploaded".split()
 )
 """All are for who has signed in, and work on what is that person's own."""
 
