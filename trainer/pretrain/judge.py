@@ -189,15 +189,16 @@ def calibration(scores: Floats, truth: npt.NDArray[np.bool_]) -> Calibration:
 Scored = Sequence[tuple[Floats, npt.NDArray[np.bool_]]]
 
 
-def threshold(answers: Scored, pairs: Scored) -> float:
-    """Where the mean balanced accuracy is best, each kind of ``answers`` counting once, and once all ``pairs`` together.
+def threshold(whole: Scored, pairs: Scored) -> float:
+    """Where the mean balanced accuracy is best: the middle of those within half a point.
 
-    Of all that are within half a point of the best, the middle one.
+    Each kind of ``whole`` answers counts once, and so do all ``pairs`` together.
     """
-    grid = np.quantile(np.concatenate([scores for scores, _ in [*answers, *pairs]]), np.linspace(0.02, 0.98, 193))
+    everything = np.concatenate([scores for scores, _ in [*whole, *pairs]])
+    grid = np.quantile(everything, np.linspace(0.02, 0.98, 193))
 
     def mean(cut: float) -> float:
-        of = [balanced_accuracy(truth, scores >= cut) for scores, truth in answers]
+        of = [balanced_accuracy(truth, scores >= cut) for scores, truth in whole]
         single = np.mean([balanced_accuracy(truth, scores >= cut) for scores, truth in pairs])
         return float(np.mean([*of, single]))
 
@@ -205,9 +206,7 @@ def threshold(answers: Scored, pairs: Scored) -> float:
     return float(np.median(grid[means >= means.max() - 0.005]))
 
 
-def settle(
-    data: Set, indexes: Indexes, of: Floats, pairs: Sequence[tuple[Floats, npt.NDArray[np.bool_]]]
-) -> dict[str, Any]:
+def settle(data: Set, indexes: Indexes, of: Floats, pairs: Scored) -> dict[str, Any]:
     """Calibrations, thresholds and cross-validated figures, from logits of claims that the networks did not see.
 
     ``pairs``: logits and truth of single sentences of other kinds, which the thresholds are to suit too.

@@ -29,7 +29,7 @@ _NLI = {
 }
 _NLI_MOST = 2_500
 """Pairs of one collection at most, so that none drowns the others."""
-_SUMMEDITS = {"a": ("sales_call", "qmsumm"), "b": ("podcast", "scitldr")}
+SUMMEDITS = {"a": ("sales_call", "qmsumm"), "b": ("podcast", "scitldr")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ def learner(claim: Claim) -> Which:
     for which, names in _NLI.items():
         if claim.source in names:
             return which  # type: ignore[return-value]
-    for which, names in _SUMMEDITS.items():
+    for which, names in SUMMEDITS.items():
         if claim.source.removeprefix("summedits_") in names:
             return which  # type: ignore[return-value]
     source, _, document = claim.group.partition("/")

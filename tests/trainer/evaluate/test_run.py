@@ -152,7 +152,7 @@ def test_the_bundled_model_answers_where_nobody_has(
 ) -> None:
     monkeypatch.setenv("FIEL_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("FIEL_ENGINE", "local")
-    monkeypatch.setenv("FIEL_GENERATION__MAX_TOKENS", "12")
+    monkeypatch.setenv("FIEL_GENERATION__MAX_TOKENS", "16")
     path = written(tmp_path, [{"id": "1", "references": ["1894"]}, {"id": "2", "question": "What did the lamp burn?"}])
     assert main(["run", str(path)]) == 1
     assert "--adapter" in capsys.readouterr().err
