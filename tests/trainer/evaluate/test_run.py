@@ -15,6 +15,8 @@ import pytest
 from assistant.entailment import load_judge
 from assistant.errors import InputError
 from assistant.retrieval.embeddings import Embedder
+from assistant.store import samples
+from assistant.store.database import open_database, sqlite_url
 from trainer.evaluate import items, summary
 from trainer.evaluate.__main__ import main
 from trainer.evaluate.bundled import BundledScorer
@@ -187,6 +189,28 @@ def test_open_data_are_items_too(tmp_path: Path) -> None:
     path.write_text(json.dumps(row))
     (item,) = items.read(path)
     assert (item.document, item.answerable, item.passages, item.lang) == ("T", False, ("c",), "pt")
+
+
+def test_peoples_checks_of_the_judge_stand_beside_its_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FIEL_STATE", str(tmp_path / "state"))
+    path = written(tmp_path, ROWS[:1])
+    assert main(["run", str(path), "--cache", str(tmp_path / "c.db")]) == 0
+    assert "Nobody has checked" in capsys.readouterr().out
+    (tmp_path / "state").mkdir(exist_ok=True)
+    database = open_database(sqlite_url(tmp_path / "state" / "fiel.db"))
+    with database.write() as session:
+        name = load_judge("b").name
+        samples.add(session, exchange_id=None, question="?", passages=[], sentence="s", judge=name, supported=True,
+                    probability=None)  # fmt: skip
+        session.flush()
+        sample = samples.following(session)
+        assert sample is not None
+        samples.label(session, sample.id, supported=True, by=1)
+    database.close()
+    assert main(["run", str(path), "--cache", str(tmp_path / "c.db")]) == 0
+    assert "sensitivity 1/1 [0.21, 1.00]" in capsys.readouterr().out
 
 
 def test_a_judge_that_is_neither_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
