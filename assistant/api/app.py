@@ -22,6 +22,7 @@ from assistant.api import (
     openai,
     people,
     review,
+    samples,
     system,
     viewer,
 )
@@ -58,7 +59,7 @@ def create(services: Services, *, local_token: str | None = None) -> FastAPI:
     )
     app.add_middleware(Guard, accounts=services.accounts)
     app.add_middleware(Refused, refusals=services.refusals)
-    modules = (openai, account, people, review, conversations, exchanges, adapters, viewer, metrics, system)
+    modules = (openai, account, people, review, samples, conversations, exchanges, adapters, viewer, metrics, system)
     for module in modules:
         app.include_router(module.router, max_body_size=_BODY)
     app.include_router(golden.router, max_body_size=_GOLDEN)

@@ -151,6 +151,17 @@ def triples(session: Session, *, person_id: int | None = None) -> Iterator[Excha
     return map(exchange_of, session.execute(query.execution_options(yield_per=200)))
 
 
+def unjudged(session: Session, *, limit: int) -> list[Exchange]:
+    """The latest whole answers, refusals aside, that no judge has looked at."""
+    query = (
+        _whole()
+        .where(ExchangeRow.status == ExchangeStatus.COMPLETE, ~ExchangeRow.refused, SupportRow.exchange_id.is_(None))
+        .order_by(ExchangeRow.created_at.desc())
+        .limit(limit)
+    )
+    return [exchange_of(row) for row in session.execute(query)]
+
+
 def learnable() -> ColumnElement[bool]:
     """Whether others than its owner may see an exchange and anything may learn from it: the one place that says so.
 

@@ -210,6 +210,28 @@ class SupportRow(Base):
     created_at: Mapped[datetime]
 
 
+class SampleRow(Base):
+    """A sentence of an answer that a judge gave a verdict on, for people to judge without seeing that verdict."""
+
+    __tablename__ = "samples"
+    __table_args__ = (Index(None, "judge", "human"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    exchange_id: Mapped[str | None] = mapped_column(ForeignKey("exchanges.id", ondelete="CASCADE"), index=True)
+    """Where question and passages are from; None: from nothing that belongs to a person."""
+    question: Mapped[str]
+    passages: Mapped[list[Any]]
+    sentence: Mapped[str]
+    judge: Mapped[str]
+    supported: Mapped[bool]
+    probability: Mapped[float | None] = mapped_column(Float)
+    human: Mapped[bool | None]
+    """What a person said: supported or not; None until somebody has."""
+    labelled_by: Mapped[int | None]  # no foreign key: a label outlives its giver's account
+    labelled_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+
+
 class ExchangeDocumentRow(Base):
     """The documents that an exchange showed passages of."""
 

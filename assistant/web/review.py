@@ -1,4 +1,4 @@
-"""Pages for admins: the review queue, ratings of one question side by side, and charts."""
+"""Pages for admins: the review queue, ratings of one question side by side, blind labelling, and charts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse
 from assistant.api.dependencies import Parts, current_admin
 from assistant.api.review import Filtered
 from assistant.records import Review
-from assistant.store import accounts, charts
+from assistant.store import accounts, charts, samples
 from assistant.store import review as store
 from assistant.web.render import following_page, page
 
@@ -36,6 +36,7 @@ def review_queue(request: Request, services: Parts, chosen: Filtered, before: _B
             "counted_up_to": _COUNTED,
             "people": accounts.accounts(session),
             "adapters": store.adapters(session),
+            "agreements": samples.agreements(session),
         }
     last = items[-1] if len(items) == _PAGE else None
     following = following_page(request, before=f"{_seen(last)} {last.id}") if last else ""
@@ -49,6 +50,17 @@ def same_question(
     with services.database.read() as session:
         groups = store.same_question(session, contradicting=kind == "contradictions")
     return page(request, "same", groups=groups, kind=kind, seen=_seen)
+
+
+@router.get("/review/sentences")
+def label_sentences(request: Request, services: Parts) -> HTMLResponse:
+    with services.database.read() as session:
+        values: dict[str, Any] = {
+            "sample": samples.following(session),
+            "waiting": samples.waiting(session),
+            "agreements": samples.agreements(session),
+        }
+    return page(request, "samples", **values)
 
 
 @router.get("/charts")

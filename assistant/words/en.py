@@ -241,6 +241,18 @@ WRONG_PASSAGE = "marked as wrong"
 CORRECTED = "The person's answer"
 REVIEWED = "{state} by {person}, {when}"
 
+# Judging sentences blind
+LABELLING = "Check the judge"
+LABELLING_TEXT = (
+    "Do the passages support the sentence? What the judge said of it is not shown: this is how it is checked."
+)
+WAITING_LABELS = {1: "1 sentence to judge", 2: "{} sentences to judge"}
+HOW_MANY = "How many"
+DRAW = "Draw sentences at random"
+JUDGE = "Judge"
+SENSITIVITY = "Supported ones it finds"
+SPECIFICITY = "Unsupported ones it finds"
+
 # Charts
 PERIOD = "Period"
 DAYS = {1: "the last day", 2: "the last {} days"}

@@ -243,6 +243,16 @@ WRONG_PASSAGE = "marcado como errado"
 CORRECTED = "A resposta da pessoa"
 REVIEWED = "{state} por {person}, {when}"
 
+# Judging sentences blind
+LABELLING = "Conferir o juiz"
+LABELLING_TEXT = "Os trechos sustentam a frase? O que o juiz disse dela não é mostrado: é assim que ele é conferido."
+WAITING_LABELS = {1: "1 frase para julgar", 2: "{} frases para julgar"}
+HOW_MANY = "Quantas"
+DRAW = "Sortear frases"
+JUDGE = "Juiz"
+SENSITIVITY = "Sustentadas que ele acha"
+SPECIFICITY = "Não sustentadas que ele acha"
+
 # Charts
 PERIOD = "Período"
 DAYS = {1: "o último dia", 2: "os últimos {} dias"}

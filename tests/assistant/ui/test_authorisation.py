@@ -89,6 +89,10 @@ admin   POST /api/people/{person_id}/reset
 admin   GET /api/audit
 admin   POST /api/review
 admin   GET /api/export
+admin   GET /api/samples
+admin   POST /api/samples
+admin   PUT /api/samples/{sample_id}
+admin   GET /review/sentences
 admin   GET /api/golden
 admin   POST /api/golden
 admin   DELETE /api/golden/{golden_id}
@@ -194,9 +198,14 @@ BODIES = {
     "PATCH /api/conversations/{conversation_id}": {"title": "Mine"},
     "PUT /api/exchanges/{exchange_id}/rating": {"value": 1},
     "PATCH /api/people/{person_id}": {"role": "user"},
+    "PUT /api/samples/{sample_id}": {"supported": True},
     "POST /api/ingest": {"path": "/"},
 }
-NOT_THERE = {"POST /api/adapters/{version}/promote", "POST /api/adapters/rollback"}
+NOT_THERE = {
+    "POST /api/adapters/{version}/promote",
+    "POST /api/adapters/rollback",
+    "PUT /api/samples/{sample_id}",
+}
 """Who may call these is told that there is no such thing: none is made here."""
 HIDDEN, NOT_ALLOWED, STRANGER = {404}, {403}, {401}
 
