@@ -146,7 +146,7 @@ def agreements(session: Session) -> list[Agreement]:
     ]
 
 
-def _waiting() -> Select[tuple[SampleRow]]:
+def _waiting() -> Select[SampleRow]:
     visible = select(ExchangeRow.id).where(exchanges.learnable())
     seen = or_(SampleRow.exchange_id.is_(None), SampleRow.exchange_id.in_(visible))
     return select(SampleRow).where(SampleRow.human.is_(None), seen)

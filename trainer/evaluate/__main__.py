@@ -131,7 +131,9 @@ def _agreement(configuration: settings.Settings, judge: str) -> dict[str, Any] |
             found = next((one for one in samples.agreements(session) if one.judge == judge), None)
     finally:
         database.close()
-    return found and {
+    if found is None:
+        return None
+    return {
         name: {"hits": share.hits, "n": share.n, "interval": share.interval}
         for name, share in (("sensitivity", found.sensitivity), ("specificity", found.specificity))
     }
