@@ -161,6 +161,11 @@ def triples(session: Session, *, person_id: int | None = None) -> Iterator[Excha
     return map(exchange_of, session.execute(query.execution_options(yield_per=200)))
 
 
+def by_id(session: Session, ids: Sequence[str]) -> Iterator[Exchange]:
+    """Those of the exchanges that may be learnt from, in no particular order."""
+    return map(exchange_of, session.execute(_with_rating().where(ExchangeRow.id.in_(ids), learnable())))
+
+
 def learnable() -> ColumnElement[bool]:
     """Whether others than its owner may see an exchange and anything may learn from it: the one place that says so.
 
