@@ -52,6 +52,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     promote = commands.add_parser("promote", help="let an adapter answer from now on")
     promote.add_argument("version", metavar="VERSION")
     commands.add_parser("rollback", help="let the adapter answer that did so before")
+    retrain = commands.add_parser("retrain", help="train an adapter on what people have rated")
+    retrain.add_argument("--dry-run", action="store_true", help="say what would be learnt and what it would take")
     parsed = parser.parse_args(arguments)
     parsed.command = parsed.command or "serve"
     return parsed
