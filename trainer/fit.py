@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from datasets import Dataset
+from datasets import Dataset, disable_progress_bars
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch.nn import functional as F  # noqa: N812
 from transformers import (
@@ -79,9 +79,7 @@ def load_base(source: str, *, device: str, four_bit: bool) -> PreTrainedModel:
         four = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=torch.bfloat16)  # type: ignore[no-untyped-call]
         options |= {"quantization_config": four}
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            source, use_safetensors=True, trust_remote_code=False, **options
-        )
+        model: Any = AutoModelForCausalLM.from_pretrained(source, **options)
     except ImportError as error:
         raise InputError(f"training.four_bit cannot be used: {str(error).splitlines()[0]}") from error
     if "logits_to_keep" not in inspect.signature(model.forward).parameters:
@@ -288,6 +286,7 @@ def validation_loss(model: PreTrainedModel | PeftModel, examples: Sequence[Token
 
 
 def _dataset(examples: Sequence[Tokens]) -> Dataset:
+    disable_progress_bars()  # ours is told by report
     return Dataset.from_list([example.row for example in examples])
 
 
