@@ -174,14 +174,14 @@ def test_rates_are_tried_again_only_when_due(dataset: Path, model: Path, tmp_pat
     assert (manifest["rate"], manifest["tries"], manifest["curves"]["validation"]) == (2e-4, [], [])
 
 
-def test_a_rate_that_diverges_is_told_and_never_taken(dataset: Path, calm: Path, tmp_path: Path, judge: Judge) -> None:
-    wild = QUICK.model_copy(update={"learning_rates": [1e-4, 0.9], "sweep_steps": 4, "batch": 2})
-    manifest = train(dataset, calm, tmp_path / "a", judge, wild)
+def test_a_rate_that_diverges_is_told_and_never_taken(dataset: Path, tmp_path: Path, judge: Judge) -> None:
+    wild = QUICK.model_copy(update={"learning_rates": [1e-4, 0.9], "sweep_steps": 3, "batch": 2})
+    manifest = train(dataset, STARTER, tmp_path / "a", judge, wild)
     assert manifest["rate"] == 1e-4
     assert "diverged" in manifest["tries"][1]["problem"]
     only = wild.model_copy(update={"learning_rates": [0.9]})
     with pytest.raises(FielError, match="No learning rate is any use"):
-        train(dataset, calm, tmp_path / "b", judge, only)
+        train(dataset, STARTER, tmp_path / "b", judge, only)
     assert not (tmp_path / "b").exists()
 
 
