@@ -29,13 +29,10 @@ from assistant import cli, settings, state
 from assistant.errors import FielError, ModelError
 
 if TYPE_CHECKING:
-    import uvicorn
-
+    from assistant.api.server import Server
     from assistant.engines.base import Engine
     from assistant.services import Services
     from assistant.settings import Settings
-
-_GRACE = 5  # seconds that answers in flight get when the program stops
 
 
 def main() -> int:
@@ -107,11 +104,10 @@ def _http(server: state.Server | None) -> httpx.Client:
 
 
 @contextmanager
-def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> Iterator[tuple[uvicorn.Server, str]]:
+def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> Iterator[tuple[Server, str]]:
     """All parts built, wired and announced; undone in reverse order."""
-    import uvicorn
-
     from assistant import api
+    from assistant.api.server import Server
     from assistant.engines.starting import StartingEngine
 
     host, port = listener.getsockname()[:2]
@@ -133,8 +129,7 @@ def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> 
             app = mount(app, services)
         engine.start()  # last, because its imports take seconds: the page is there before
         stack.enter_context(state.announced(configuration.state, announcement))
-        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE)
-        yield uvicorn.Server(config), address
+        yield Server(app, services.adapters), address
 
 
 def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services:
@@ -187,11 +182,16 @@ def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services
 
 
 def _engine(configuration: Settings, *, aloud: bool) -> Engine:
-    """``aloud``: nobody may be asking when it fails, so it is said on the terminal too."""
+    """``aloud``: nobody may be asking when it fails or takes another model, so it is said on the terminal too."""
     from assistant.engines import choose
 
+    def tell(what: str) -> None:
+        logging.getLogger(__name__).warning(what)
+        if aloud:
+            print(f"fiel: {what}", file=sys.stderr, flush=True)
+
     try:
-        return choose.build(configuration)
+        return choose.build(configuration, tell=tell)
     except ModelError as error:
         if aloud:
             print(f"fiel: {error}", file=sys.stderr, flush=True)
