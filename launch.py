@@ -44,7 +44,7 @@ def main() -> int:
         if arguments.command == "retrain":  # needs the log alone, and so no server
             from trainer.retrain import retrain
 
-            return retrain(configuration, dry_run=arguments.dry_run)
+            return retrain(configuration, dry_run=arguments.dry_run, agree=lambda: arguments.yes or cli.agreed())
         address = _address(configuration)
         with client(configuration) as http:
             return cli.run(arguments, http, address=address)
