@@ -1,7 +1,8 @@
 """The command line of Fiel, and the place where its parts are built and wired.
 
 Every command is a client of the HTTP API: of the server that runs already, or else of one that is started for the
-length of the command. So there is one way in, and never a second owner of the state folder.
+length of the command. So there is one way in, and never a second owner of the state folder. Only ``retrain`` reads the
+log itself, beside a server or without one.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ def main() -> int:
         configuration = settings.load(**cli.overrides(arguments))
         if arguments.command == "serve":
             return serve(configuration)
+        if arguments.command == "retrain":  # needs the log alone, and so no server
+            from trainer.retrain import retrain
+
+            return retrain(configuration, dry_run=arguments.dry_run, agree=lambda: arguments.yes or cli.agreed())
         address = _address(configuration)
         with client(configuration) as http:
             return cli.run(arguments, http, address=address)

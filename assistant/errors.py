@@ -3,10 +3,12 @@
 FielError
 ├── SettingsError         a setting is wrong; the text lists every problem at once
 ├── BusyError             another process owns the state folder, or the program is at its limit for now
+│   └── LeaseLostError    a run is another process's by now: whoever held it must stop
 ├── NotFoundError         no such thing, or not yours: the two are never told apart
 ├── NotAllowedError       known, but not permitted to you
 ├── TooOftenError         permitted, but not that often
 ├── InputError            what was sent cannot be used as it is
+├── RunCancelledError     a run ends because somebody asked for it
 ├── DocumentError         a file cannot be read; the text says why and what to do
 └── EngineError           the language model failed
     ├── ModelError        a model or an adapter cannot be loaded
@@ -27,6 +29,10 @@ class BusyError(FielError):
     pass
 
 
+class LeaseLostError(BusyError):
+    pass
+
+
 class NotFoundError(FielError):
     pass
 
@@ -40,6 +46,10 @@ class TooOftenError(FielError):
 
 
 class InputError(FielError):
+    pass
+
+
+class RunCancelledError(FielError):
     pass
 
 

@@ -10,7 +10,7 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from assistant.errors import SettingsError
@@ -78,6 +78,64 @@ class Review(_Group):
     """More ratings than this within a minute are refused."""
 
 
+class Training(_Group):
+    trainer: Literal["lora", "openai"] = "lora"
+    """What trains: this machine (LoRA), or OpenAI's fine-tuning, which the examples are then sent to."""
+    raters: Annotated[int, Field(ge=1)] = 1
+    """People who have to say that an answer is right, or wrong, before anything learns from it."""
+    per_person: Annotated[int, Field(ge=1)] = 1_000
+    """Examples from one person, at most."""
+    per_document: Annotated[int, Field(ge=1)] = 500
+    """Examples from one document, at most."""
+    examples: Annotated[int, Field(ge=1)] = 10_000
+    """Examples in all, at most: a random part of them where there are more."""
+    distractors: Annotated[float, Field(ge=0, le=1)] = 0.6
+    """Share of examples whose other passages are exchanged for ones that the search found less fitting."""
+    removed: Annotated[float, Field(ge=0, le=1)] = 0.15
+    """Share of examples that come once more without the passage that answers them: the right answer is to refuse."""
+    rank: Annotated[int, Field(ge=1, le=32)] = 16
+    """Rank of the adapter's matrices."""
+    alpha: Annotated[int, Field(ge=1)] = 32
+    """Weight of the adapter, times the rank."""
+    rslora: bool = False
+    """Whether the weight is divided by the square root of the rank instead of the rank (rsLoRA)."""
+    learning_rates: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)] = [5e-5, 1e-4, 2e-4, 4e-4]
+    """Learning rates that are tried, the first time and whenever the examples have doubled; the best one is taken."""
+    sweep_steps: Annotated[int, Field(ge=1)] = 40
+    """Steps for each try of a learning rate, at most; never more than an epoch."""
+    epochs: Annotated[float, Field(gt=0)] = 3.0
+    """How often each example is seen, at most: training stops when the validation gets no better."""
+    batch: Annotated[int, Field(ge=1)] = 16
+    """Examples in a step, about."""
+    preference: Literal["off", "kto"] = "off"
+    """Whether what people rejected is learnt from, too (KTO), after the supervised training."""
+    negatives: Annotated[int, Field(ge=2)] = 100
+    """Rejected answers that there have to be for that."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train. auto: on a GPU where there is one."""
+    four_bit: bool = False
+    """Whether the base model is held in 4 bits while training on a GPU (needs bitsandbytes)."""
+    hours: Annotated[float, Field(gt=0)] = 6.0
+    """A training that would take longer is refused before it begins."""
+    niceness: Annotated[int, Field(ge=0, le=19)] = 10
+    """How far training stands back behind everything else on the machine."""
+
+
+class Remote(_Group):
+    url: Annotated[str, Field(pattern="^https?://")] = "https://api.openai.com/v1"
+    """Address of OpenAI, or of a service with the same API, for ``engine`` or ``training.trainer``."""
+    key: SecretStr = SecretStr("")
+    """The key for it."""
+    model: str = "gpt-4.1-mini-2025-04-14"
+    """The model that answers there, and that is tuned."""
+    context: Annotated[int, Field(ge=1_024)] = 128_000
+    """Tokens that it reads and writes in one request, at most."""
+    example_tokens: Annotated[int, Field(ge=256)] = 65_536
+    """Tokens of an example that it is tuned on, at most."""
+    price: Annotated[float, Field(ge=0)] = 5.0
+    """Dollars that tuning costs for a million tokens: look it up, prices change."""
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="FIEL_",
@@ -97,8 +155,9 @@ class Settings(BaseSettings):
     """Address of a Chroma server (http://host:port); none: an embedded one in the state folder."""
     model: str = str(ROOT / "data" / "models" / "starter")
     """The language model: a folder or a hub name of any causal model. Default: the bundled starter."""
-    engine: Literal["auto", "local", "vllm"] = "auto"
-    """What runs the model. auto: vLLM where vllm_url is set or there are a GPU and a vLLM environment; else local."""
+    engine: Literal["auto", "local", "vllm", "remote"] = "auto"
+    """What runs the model. auto: vLLM where vllm_url is set or there are a GPU and a vLLM environment; else local.
+    remote: a service elsewhere, which then reads every question with its passages."""
     vllm_url: Annotated[str, Field(pattern=r"^https?://[^,\s]+(,\s*https?://[^,\s]+)*$")] | None = None
     """Address of a vLLM server that runs elsewhere and serves the model; of several, with commas between them."""
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
@@ -108,6 +167,8 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     review: Review = Review()
     vllm: Vllm = Vllm()
+    training: Training = Training()
+    remote: Remote = Remote()
 
     @property
     def on_loopback(self) -> bool:

@@ -6,6 +6,7 @@ Every query takes the person who asks: what belongs to somebody else is *not fou
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -14,6 +15,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from assistant import splits
 from assistant.errors import NotFoundError
 from assistant.records import (
     Citation,
@@ -26,10 +28,11 @@ from assistant.records import (
     Rating,
     Reason,
     Review,
+    Side,
     Timings,
     Turn,
 )
-from assistant.store import support
+from assistant.store import groups, support
 from assistant.store.tables import (
     ConversationRow,
     ExchangeDocumentRow,
@@ -91,13 +94,27 @@ def delete_conversation(session: Session, conversation_id: str, *, person_id: in
     session.delete(_own_conversation(session, conversation_id, person_id))
 
 
-def add(session: Session, exchange: Exchange) -> None:
-    """Logs an exchange, usually while it is still streaming, and moves its conversation to the top."""
+def add(session: Session, exchange: Exchange) -> Exchange:
+    """Logs an exchange, usually while it is still streaming, and moves its conversation to the top.
+
+    Returns it with its group and side, which are decided here and never change.
+    """
     _own_conversation(session, exchange.conversation_id, exchange.person_id).updated_at = exchange.created_at
-    session.add(ExchangeRow(id=exchange.id, created_at=exchange.created_at, **_values(exchange)))
+    group = splits.group_of(exchange.passages)
+    exchange = replace(exchange, group=group, side=None if group is None else groups.side(session, group))
+    session.add(
+        ExchangeRow(
+            id=exchange.id,
+            created_at=exchange.created_at,
+            group_key=exchange.group,
+            side=exchange.side,
+            **_values(exchange),
+        )
+    )
     session.flush()
     shown = {passage.document_id for passage in exchange.passages}
     session.add_all(ExchangeDocumentRow(exchange_id=exchange.id, document_id=document_id) for document_id in shown)
+    return exchange
 
 
 def finish(session: Session, exchange: Exchange) -> None:
@@ -160,6 +177,11 @@ def unjudged(session: Session, *, limit: int) -> list[Exchange]:
         .limit(limit)
     )
     return [exchange_of(row) for row in session.execute(query)]
+
+
+def by_id(session: Session, ids: Sequence[str]) -> Iterator[Exchange]:
+    """Those of the exchanges that may be learnt from, in no particular order."""
+    return map(exchange_of, session.execute(_whole().where(ExchangeRow.id.in_(ids), learnable())))
 
 
 def learnable() -> ColumnElement[bool]:
@@ -284,4 +306,6 @@ def exchange_of(row: _Whole) -> Exchange:
         created_at=logged.created_at,
         rating=rating_of(rating) if rating is not None else None,
         support=support.support_of(judged) if judged is not None else None,
+        group=logged.group_key,
+        side=Side(logged.side) if logged.side is not None else None,
     )

@@ -112,7 +112,7 @@ def draw(session: Session, count: int) -> int:
 def following(session: Session) -> Sample | None:
     """The first one that waits for a label, of those whose exchange may still be seen by others."""
     row = session.scalar(_waiting().order_by(SampleRow.id).limit(1))
-    return row and Sample(row.id, row.question, tuple(row.passages), row.sentence)
+    return None if row is None else Sample(row.id, row.question, tuple(row.passages), row.sentence)
 
 
 def waiting(session: Session) -> int:
