@@ -220,8 +220,7 @@ class Chat:
                 exchange = replace(exchange, conversation_id=conversation.id)
             if replaces is not None:
                 exchanges.hide_from(session, replaces, person_id=exchange.person_id)
-            exchanges.add(session, exchange)
-        return exchange
+            return exchanges.add(session, exchange)
 
     async def _stream(self, exchange: Exchange, started: float) -> AsyncGenerator[Event, None]:
         answer = _Answer(exchange, started)

@@ -3,6 +3,7 @@
 FielError
 ├── SettingsError         a setting is wrong; the text lists every problem at once
 ├── BusyError             another process owns the state folder, or the program is at its limit for now
+│   └── LeaseLostError    a run is another process's by now: whoever held it must stop
 ├── NotFoundError         no such thing, or not yours: the two are never told apart
 ├── NotAllowedError       known, but not permitted to you
 ├── TooOftenError         permitted, but not that often
@@ -24,6 +25,10 @@ class SettingsError(FielError):
 
 
 class BusyError(FielError):
+    pass
+
+
+class LeaseLostError(BusyError):
     pass
 
 

@@ -29,7 +29,7 @@ def render(*, question: str, passages: Sequence[Passage], history: Sequence[Turn
     """
     messages = [Message("system", SYSTEM)]
     for turn in (turn for turn in history if turn.answer):
-        messages += [Message("user", turn.question), Message("assistant", _CITATION.sub("", turn.answer))]
+        messages += [Message("user", turn.question), Message("assistant", without_citations(turn.answer))]
     numbered = "\n\n".join(render_passage(n, passage) for n, passage in enumerate(passages, start=1))
     messages.append(Message("user", f"{numbered}\n\nQuestion: {question}".lstrip()))
     return messages
@@ -41,7 +41,11 @@ def render_passage(n: int, passage: Passage) -> str:
     return f"[{n}] {passage.document}{page}\n{passage.text.strip()}"
 
 
+def without_citations(text: str) -> str:
+    return _CITATION.sub("", text)
+
+
 def is_refusal(answer: str) -> bool:
     """Whether the answer is one of the fixed refusals, give or take white space, citation marks and the final stop."""
-    bare = _CITATION.sub("", answer).strip().rstrip(".")
+    bare = without_citations(answer).strip().rstrip(".")
     return any(bare == refusal.rstrip(".") for refusal in REFUSALS.values())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 SHARED = "shared"
 """The scope of documents that everybody may search; a person's own is ``person-<id>``."""
@@ -200,6 +201,17 @@ class Turn:
     answer: str
 
 
+class Side(StrEnum):
+    """What an exchange is for, decided by its group when it is logged and never changed.
+
+    ``gate``: sealed, to prove adapters with; ``validation``: to choose between them; ``train``: to learn from.
+    """
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    GATE = "gate"
+
+
 class ExchangeStatus(StrEnum):
     STREAMING = "streaming"
     COMPLETE = "complete"
@@ -245,6 +257,9 @@ class Exchange:
     rating: Rating | None = None
     support: float | None = None
     """The share of the answer that its cited passages support, in [0, 1]; None until a judge has looked."""
+    group: str | None = None
+    """The heading section that the first passage lies in (``splits.group_of``); None: nothing was found."""
+    side: Side | None = None
 
 
 class Reason(StrEnum):
@@ -365,3 +380,40 @@ class Command:
     person_id: int | None
     status: CommandStatus
     problem: str | None
+
+
+class RunStatus(StrEnum):
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A training, or a whole cycle of it: what it is at, and what came of it.
+
+    ``parameters`` say what was asked for, ``progress`` is what people are shown of the stage (names and figures that
+    JSON knows). ``token`` counts the claims of all runs: only the holder of the run's present one may write to it.
+    ``heartbeat`` is the last sign of life. ``verdict`` is what was decided in the end, ``problem`` tells a person why
+    it failed; ``log`` is the path of its log file.
+    """
+
+    id: int
+    kind: str
+    status: RunStatus
+    stage: str
+    parameters: Mapping[str, Any]
+    progress: Mapping[str, Any]
+    heartbeat: datetime | None
+    seed: int
+    dataset_hash: str
+    verdict: Mapping[str, Any] | None
+    problem: str | None
+    log: str
+    token: int
+    cancelling: bool
+    person_id: int | None
+    created_at: datetime
+    finished_at: datetime | None

@@ -27,9 +27,10 @@ _exchange = TypeAdapter(Exchange)
 
 
 def as_json(exchange: Exchange) -> dict[str, Any]:
-    """The exchange as values that JSON knows."""
+    """The exchange as values that JSON knows; not on which side it is, lest anybody rates for it."""
     values: dict[str, Any] = _exchange.dump_python(exchange, mode="json")
-    del values["person_id"]
+    for name in ("person_id", "group", "side"):
+        del values[name]
     rating, value = values["rating"], None
     if rating is not None:
         value = rating["feedback"].pop("value")

@@ -6,6 +6,7 @@ Every query takes the person who asks: what belongs to somebody else is *not fou
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -14,6 +15,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from assistant import splits
 from assistant.errors import NotFoundError
 from assistant.records import (
     Citation,
@@ -26,9 +28,11 @@ from assistant.records import (
     Rating,
     Reason,
     Review,
+    Side,
     Timings,
     Turn,
 )
+from assistant.store import groups
 from assistant.store.tables import ConversationRow, ExchangeDocumentRow, ExchangeRow, PersonRow, RatingRow
 
 _citations = TypeAdapter(tuple[Citation, ...])
@@ -83,13 +87,27 @@ def delete_conversation(session: Session, conversation_id: str, *, person_id: in
     session.delete(_own_conversation(session, conversation_id, person_id))
 
 
-def add(session: Session, exchange: Exchange) -> None:
-    """Logs an exchange, usually while it is still streaming, and moves its conversation to the top."""
+def add(session: Session, exchange: Exchange) -> Exchange:
+    """Logs an exchange, usually while it is still streaming, and moves its conversation to the top.
+
+    Returns it with its group and side, which are decided here and never change.
+    """
     _own_conversation(session, exchange.conversation_id, exchange.person_id).updated_at = exchange.created_at
-    session.add(ExchangeRow(id=exchange.id, created_at=exchange.created_at, **_values(exchange)))
+    group = splits.group_of(exchange.passages)
+    exchange = replace(exchange, group=group, side=None if group is None else groups.side(session, group))
+    session.add(
+        ExchangeRow(
+            id=exchange.id,
+            created_at=exchange.created_at,
+            group_key=exchange.group,
+            side=exchange.side,
+            **_values(exchange),
+        )
+    )
     session.flush()
     shown = {passage.document_id for passage in exchange.passages}
     session.add_all(ExchangeDocumentRow(exchange_id=exchange.id, document_id=document_id) for document_id in shown)
+    return exchange
 
 
 def finish(session: Session, exchange: Exchange) -> None:
@@ -141,6 +159,11 @@ def triples(session: Session, *, person_id: int | None = None) -> Iterator[Excha
     query = _with_rating().order_by(ExchangeRow.created_at, ExchangeRow.id)
     query = query.where(learnable() if person_id is None else ExchangeRow.person_id == person_id)
     return map(exchange_of, session.execute(query.execution_options(yield_per=200)))
+
+
+def by_id(session: Session, ids: Sequence[str]) -> Iterator[Exchange]:
+    """Those of the exchanges that may be learnt from, in no particular order."""
+    return map(exchange_of, session.execute(_with_rating().where(ExchangeRow.id.in_(ids), learnable())))
 
 
 def learnable() -> ColumnElement[bool]:
@@ -261,4 +284,6 @@ def exchange_of(row: Row[ExchangeRow, RatingRow | None] | tuple[ExchangeRow, Rat
         created_at=logged.created_at,
         rating=rating_of(rating) if rating is not None else None,
         support=logged.support,
+        group=logged.group_key,
+        side=Side(logged.side) if logged.side is not None else None,
     )

@@ -33,7 +33,12 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: UtcDateTime, str: Text, list[Any]: JSON}  # noqa: RUF012  (SQLAlchemy's own idiom)
+    type_annotation_map = {  # noqa: RUF012  (SQLAlchemy's own idiom)
+        datetime: UtcDateTime,
+        str: Text,
+        list[Any]: JSON,
+        dict[str, Any]: JSON(none_as_null=True),
+    }
 
 
 class PersonRow(Base):
@@ -166,6 +171,7 @@ class ExchangeRow(Base):
         Index(None, "conversation_id", "created_at"),
         Index(None, "person_id", "created_at"),
         Index(None, "refused", "created_at"),
+        Index(None, "side", "created_at"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -195,7 +201,32 @@ class ExchangeRow(Base):
     total_ms: Mapped[float] = mapped_column(Float, default=0.0)
     support: Mapped[float | None] = mapped_column(Float)
     """The share of the answer that its cited passages support, in [0, 1]; None until a judge has looked."""
+    group_key: Mapped[str | None] = mapped_column(String(60), index=True)
+    """The group that decided on ``side``, both when the exchange was logged; None: nothing was found."""
+    side: Mapped[str | None] = mapped_column(String(10))
     created_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class GroupRow(Base):
+    """A heading section that was asked about, in the order in which they came up: that and the key decide on the side.
+
+    Rows stay for good, whatever becomes of the exchanges: what is sealed stays sealed.
+    """
+
+    __tablename__ = "exchange_groups"
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(60), unique=True)
+    side: Mapped[str] = mapped_column(String(10))
+
+
+class SecretRow(Base):
+    """Random values of this installation that must stay the same and be guessed by nobody."""
+
+    __tablename__ = "secrets"
+
+    name: Mapped[str] = mapped_column(String(20), primary_key=True)
+    value: Mapped[bytes]
 
 
 class ExchangeDocumentRow(Base):
@@ -324,5 +355,28 @@ class CommandRow(Base):
     person_id: Mapped[int | None] = mapped_column(ForeignKey("people.id", ondelete="SET NULL"))
     status: Mapped[str] = mapped_column(String(10), index=True)
     problem: Mapped[str | None]
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+
+
+class RunRow(Base):
+    __tablename__ = "runs"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (adapters and tickets name runs by their id)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    kind: Mapped[str] = mapped_column(String(20))
+    status: Mapped[str] = mapped_column(String(10), index=True)
+    stage: Mapped[str] = mapped_column(String(20), default="")
+    parameters: Mapped[dict[str, Any]]
+    progress: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    heartbeat: Mapped[datetime | None]
+    seed: Mapped[int]
+    dataset_hash: Mapped[str] = mapped_column(String(80), default="")
+    verdict: Mapped[dict[str, Any] | None]
+    problem: Mapped[str | None]
+    log: Mapped[str] = mapped_column(default="")
+    token: Mapped[int] = mapped_column(default=0)
+    cancelling: Mapped[bool] = mapped_column(default=False)
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("people.id", ondelete="SET NULL"))
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]

@@ -92,9 +92,7 @@ def exchange_of(person: Person, conversation_id: str, *, minute: int = 0, questi
 def logged(database: Database, me: Person) -> Exchange:
     with database.write() as session:
         conversation = exchanges.add_conversation(session, person_id=me.id, title="A talk")
-        exchange = exchange_of(me, conversation.id)
-        exchanges.add(session, exchange)
-    return exchange
+        return exchanges.add(session, exchange_of(me, conversation.id))
 
 
 def test_an_exchange_comes_back_as_it_was_logged(database: Database, me: Person, logged: Exchange) -> None:
