@@ -61,4 +61,4 @@ def worth_a_ticket(
         return "unchanged"
     if rolled_back and len(exchanges - rolled_back) < NEW_AFTER_ROLLBACK * len(exchanges):
         return "rolled_back"
-    return "screened" if gain < SCREEN else None
+    return None if gain >= SCREEN else "screened"

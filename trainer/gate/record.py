@@ -51,7 +51,7 @@ def read(path: Path) -> Record:
         for number, line in enumerate(file, 1):
             try:
                 row = json.loads(line)
-                values = [float(row["faithfulness"]), *(float(row.get(name) or "nan") for name in MARGINS)]
+                values = [float(row["faithfulness"]), *(float(row.get(name, "nan")) for name in MARGINS)]
                 rows.append((str(row["group"]), values))
             except (ValueError, KeyError, TypeError) as error:
                 raise InputError(

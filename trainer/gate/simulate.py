@@ -54,8 +54,8 @@ class _Year:
 
 def years(record: Record, *, number: int, rng: np.random.Generator, alpha: float = ALPHA) -> Years:
     """Each year has a weekly candidate and those of an admin who presses the button, on a gate that grows."""
-    worlds = [_world(rng) for _ in range(_WORLDS)]
-    every = [_Year(n % _WORLDS) for n in range(number)]
+    worlds = [_world(rng) for _ in range(min(_WORLDS, 1 + number // 10))]
+    every = [_Year(n % len(worlds)) for n in range(number)]
     counts = Years(*(np.zeros(number, dtype=np.int64) for _ in range(4)))
     for dataset, at, weekly in _tries(rng):
         gates = [_gate(world, at) for world in worlds]
@@ -85,7 +85,7 @@ def power(
     alike: bool = False,
     alpha: float = ALPHA,
 ) -> Array:
-    """For each try of a candidate that is better by ``gain`` on average, 1 if it is promoted. The items are independent.
+    """For each try of a candidate that is better by ``gain`` on average, 1 if it is promoted; items are independent.
 
     Some of the items become better, by anything up to all that was missing, and the spread stays the record's; or, if
     ``alike``, every item becomes better by the same.
