@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import uvicorn
 
     from assistant.engines.base import Engine
+    from assistant.entailment import Judge
     from assistant.services import Services
     from assistant.settings import Settings
 
@@ -147,6 +148,7 @@ def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services
     from assistant.services import Services
     from assistant.store import accounts, exchanges
     from assistant.store.database import open_database, sqlite_url
+    from assistant.support import Supporter
 
     folder = configuration.state
     database = open_database(sqlite_url(folder / "fiel.db"))
@@ -164,6 +166,9 @@ def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services
     people = Accounts(database)
     forgetting = Forgetting(database=database, library=library, accounts=people)
     stack.callback(forgetting.close)
+    supporter = Supporter(database, _judge)
+    supporter.start()
+    stack.callback(supporter.close)
     library.start()
     stack.callback(library.close)  # first: what cleans up after deletions waits for it
     return Services(
@@ -176,9 +181,22 @@ def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services
         search=search,
         engine=engine,
         adapters=adapters,
-        chat=Chat(database=database, search=search, engine=engine, adapters=adapters, settings=configuration),
+        chat=Chat(
+            database=database,
+            search=search,
+            engine=engine,
+            adapters=adapters,
+            settings=configuration,
+            supporter=supporter,
+        ),
         local_admin=local_admin,
     )
+
+
+def _judge() -> Judge:
+    from assistant.entailment import load_judge
+
+    return load_judge("a")
 
 
 def _engine(configuration: Settings, *, aloud: bool) -> Engine:

@@ -22,6 +22,7 @@ from assistant.retrieval.search import Search
 from assistant.settings import Settings
 from assistant.store import documents, exchanges
 from assistant.store.database import Database
+from assistant.support import Supporter
 
 _log = logging.getLogger(__name__)
 
@@ -64,14 +65,23 @@ class Chat:
     """Answers questions. One instance serves all people at once."""
 
     def __init__(
-        self, *, database: Database, search: Search, engine: Engine, adapters: Adapters, settings: Settings
+        self,
+        *,
+        database: Database,
+        search: Search,
+        engine: Engine,
+        adapters: Adapters,
+        settings: Settings,
+        supporter: Supporter | None = None,
     ) -> None:
+        """``supporter`` judges finished answers in the background; without one they stay without a badge."""
         self._database = database
         self._search = search
         self._engine = engine
         self._adapters = adapters
         self.metrics = Metrics()
         self._settings = settings
+        self._supporter = supporter
 
     async def answer(
         self,
@@ -270,6 +280,8 @@ class Chat:
     def _finish(self, exchange: Exchange) -> None:
         with self._database.write() as session:
             exchanges.finish(session, exchange)
+        if self._supporter is not None:
+            self._supporter.finished(exchange)
 
 
 class _Answer:

@@ -158,6 +158,8 @@ def _adapters(_arguments: argparse.Namespace, http: httpx.Client) -> int:
     listed = _checked(http.get("/api/adapters"))
     for adapter in listed["adapters"]:
         marks = [name for name in ("live", "champion") if listed[name] == adapter["version"]]
+        if adapter["affected_at"]:
+            marks.append(f"affected: examples of it were deleted on {adapter['affected_at'][:10]}")
         print(f"{adapter['version']}  {adapter['created_at'][:16]}  {adapter['origin']}  {' '.join(marks)}".rstrip())
     print(f"{listed['base']}  the base model{'  live' if listed['live'] is None else ''}")
     if listed["problem"]:

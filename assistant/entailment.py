@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-import math
-import re
+import hashlib
+import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from assistant.alignment import LAYERS, Projection, align, summary
 from assistant.documents import sentences
+from assistant.entailment_head import Ensemble
+from assistant.errors import ModelError
+from assistant.evidence import Context, Weights, bare, words
+from assistant.retrieval.embeddings import Reader, Reading
 
-_WORD = re.compile(r"\w+")
-_MARK = re.compile(r"\s*\[\d+(?:, ?\d+)*\]")
+_log = logging.getLogger(__name__)
+
+FOLDER = Path(__file__).parent.parent / "data" / "models" / "judge"
+LONGEST_CLAIM = 96
+"""Tokens of a sentence that are judged; it is cut behind them."""
+_AT_ONCE = 64  # claims whose words are laid beside their evidence in one go: bounds the memory
+
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +39,7 @@ class SentenceSupport:
     """How far the passages support one sentence of an answer: ``answer[start:end]``.
 
     ``probability`` is calibrated, in [0, 1]. ``passage`` is the index, from 0, of the passage that holds ``evidence``,
-    the sentence that supports it best; None and empty where no passage shares anything with it.
+    the sentence that supports it best; None and empty where there is no passage with text.
     """
 
     sentence: str
@@ -30,6 +50,21 @@ class SentenceSupport:
     evidence: str
 
 
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """From a logit to a probability: a logistic of slope and intercept (Platt 1999)."""
+
+    slope: float
+    intercept: float
+
+    def __call__(self, logit: float) -> float:
+        return float(1 / (1 + np.exp(-np.clip(self.slope * logit + self.intercept, -50, 50))))
+
+    def inverse(self, probability: float) -> float:
+        probability = min(max(probability, 1e-9), 1 - 1e-9)
+        return float((np.log(probability / (1 - probability)) - self.intercept) / self.slope)
+
+
 class Judge:
     """One of the two bundled judges. Thread-safe; the same input gives the same numbers to the last digit.
 
@@ -37,43 +72,143 @@ class Judge:
     A sentence is supported from ``threshold`` on, a whole answer from ``answer_threshold`` on.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = f"{name}-provisional"
-        self.threshold = 0.5
-        self.answer_threshold = 0.5
+    def __init__(self, folder: Path, reader: Reader) -> None:
+        """Raises ModelError when ``folder`` cannot be read or was trained for another encoder."""
+        try:
+            config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+            weights = folder / "model.safetensors"
+            tensors = load_file(weights)
+            if config["encoder"] != reader.name:
+                raise ModelError(f"The judge in {folder} was trained for {config['encoder']}, not for {reader.name}.")
+            self._weights = Weights(tensors.pop("weights").float().numpy())
+            self._by = Projection(tensors.pop("mean").numpy(), tensors.pop("directions").numpy())
+            self._network = Ensemble(config["heads"])
+            self._network.load_state_dict(tensors)
+            self._sentence, self._answer = (
+                Calibration(**config[f"{kind}_calibration"]) for kind in ("sentence", "answer")
+            )
+            self._softness: float = config["softness"]
+            self.threshold: float = config["threshold"]
+            self.answer_threshold: float = config["answer_threshold"]
+            digest = hashlib.sha256(weights.read_bytes() + (folder / "config.json").read_bytes()).hexdigest()
+            self.name = f"{config['name']}-{config['version']}@{digest[:8]}"
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+            raise ModelError(f"The judge in {folder} cannot be loaded: {error}") from error
+        self._network.eval()
+        self._reader = reader
 
     def support(self, passages: Sequence[str], answer: str) -> list[SentenceSupport]:
-        """A verdict for each sentence of ``answer``, in order; none for an answer without words."""
+        """A verdict for each sentence of ``answer``, in order; none for an answer without words.
+
+        Only the sentences of the passages that share most with a claim are read, so a huge passage costs little more.
+        """
+        claims = [s for s in sentences.split(answer) if words(bare(answer[s.start : s.end])).folded]
+        if not claims:
+            return []
+        context = Context(passages, self._weights)
+        texts = [bare(answer[s.start : s.end]) for s in claims]
+        logits, best = self._judged(context, texts)
         found = []
-        evidence = [(n, s.text.strip()) for n, passage in enumerate(passages) for s in sentences.split(passage)]
-        for sentence in sentences.split(answer):
-            text = answer[sentence.start : sentence.end]
-            words = _words(text)
-            if not words:
+        for claim, logit, line in zip(claims, logits, best, strict=True):
+            text = answer[claim.start : claim.end]
+            if line is None:  # nothing was read, so nothing supports it
+                found.append(SentenceSupport(text, claim.start, claim.end, 0.0, None, ""))
                 continue
-            best = max(((len(words & _words(s)), -n, s) for n, s in evidence), default=(0, 0, ""))
-            share = best[0] / len(words)
-            n = -best[1] if best[0] else None
-            found.append(SentenceSupport(text, sentence.start, sentence.end, share, n, best[2] if best[0] else ""))
+            evidence = context.lines[line]
+            probability = self._sentence(logit)
+            found.append(SentenceSupport(text, claim.start, claim.end, probability, evidence.passage, evidence.text))
         return found
 
     def answer_probability(self, supports: Sequence[SentenceSupport]) -> float:
-        """The probability that every sentence is supported, in [0, 1]; 1 for none. It does not fall with length."""
+        """The calibrated probability that all of the answer is supported, in [0, 1]; 1 without a sentence.
+
+        A soft minimum over the sentences, divided by their number: it falls with the worst of them and not with length.
+        """
         if not supports:
             return 1.0
-        softness = 0.6
-        logits = [math.log(max(s.probability, 1e-6) / max(1 - s.probability, 1e-6)) for s in supports]
-        soft = -softness * math.log(sum(math.exp(-logit / softness) for logit in logits) / len(logits))
-        return 1 / (1 + math.exp(-soft))
+        logits = np.array([self._sentence.inverse(s.probability) for s in supports])
+        return self._answer(soft_minimum(logits, self._softness))
+
+    def _judged(self, context: Context, texts: Sequence[str]) -> tuple[list[float], list[int | None]]:
+        """The logit of each claim and the sentence of the context that supports it best."""
+        said = [words(text) for text in texts]
+        readable = [context.readable(claim) for claim in said]
+        wanted = sorted({int(i) for of in readable for i in of})
+        lines = dict(zip(wanted, self._reader.read([context.lines[i].text for i in wanted]), strict=True))
+        claims = self._reader.read(texts)
+        logits: list[float] = []
+        best: list[int | None] = []
+        for start in range(0, len(texts), _AT_ONCE):
+            batch = []
+            for n in range(start, min(start + _AT_ONCE, len(texts))):
+                seen, line = see(context, texts[n], claims[n], {int(i): lines[int(i)] for i in readable[n]}, self._by)
+                batch.append(seen)
+                best.append(line)
+            with torch.inference_mode():
+                logits += self._network(*padded(batch)).tolist()
+        return logits, best
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the network gets of a claim: its features (FEATURES,), and of its tokens facts and vectors (n, …)."""
+
+    features: Floats
+    facts: Floats
+    own: Floats
+    other: Floats
+
+
+def see(
+    context: Context, text: str, read: Reading, lines: dict[int, Reading], by: Projection
+) -> tuple[Seen, int | None]:
+    """The claim beside its evidence, and the sentence of the context that supports it best (None: there is none).
+
+    ``lines`` are those sentences of the context that were read, by index.
+    """
+    said = words(text)
+    cosines = np.full(len(context.lines), -1.0, np.float32)
+    for i, line in lines.items():
+        cosines[i] = line.embedding @ read.embedding
+    chosen = [i for i in context.choose(said, cosines) if i in lines]
+    facts, own, other = align(
+        text, read, [lines[i] for i in chosen], stems=frozenset(context.stems), weights=context.weights, by=by
+    )
+    features = np.concatenate([context.features(said, chosen, cosines), summary(facts)])
+    best = max(chosen, key=lambda i: (context.likeness(said, i, float(cosines[i])), -i), default=None)
+    return Seen(features, facts[:LONGEST_CLAIM], own[:LONGEST_CLAIM], other[:LONGEST_CLAIM]), best
+
+
+def padded(batch: Sequence[Seen]) -> tuple[torch.Tensor, ...]:
+    """The batch as the network takes it: features, facts, own, other and the mask."""
+    lengths = [len(seen.facts) for seen in batch]
+    mask = torch.arange(max(1, *lengths))[None] < torch.tensor(lengths)[:, None]
+    features = torch.from_numpy(np.stack([seen.features for seen in batch]))
+    parts = []
+    for name in ("facts", "own", "other"):
+        arrays = [getattr(seen, name) for seen in batch]
+        filled = np.zeros((*mask.shape, arrays[0].shape[1]), np.float32)
+        for row, array in enumerate(arrays):
+            filled[row, : len(array)] = array
+        parts.append(torch.from_numpy(filled))
+    return features, *parts, mask
+
+
+def soft_minimum(values: npt.NDArray[np.floating], softness: float) -> float:
+    """Between the minimum (softness 0) and the mean, whatever the number of values."""
+    least = values.min()
+    return float(least - softness * np.log(np.mean(np.exp(-(values - least) / softness))))
+
+
+@lru_cache(maxsize=1)
+def _reader() -> Reader:
+    return Reader(LAYERS, threads=1)  # whoever judges much does so in several threads
+
+
+@lru_cache(maxsize=2)
 def load_judge(which: Literal["a", "b"]) -> Judge:
     """Judge A scores chat answers, filters training data and picks on validation; judge B is kept for the gate.
 
     They were trained on disjoint sources. Raises ModelError when its files cannot be read.
     """
-    return Judge(which)
-
-
-def _words(text: str) -> set[str]:
-    return {word.casefold()[:5] for word in _WORD.findall(_MARK.sub("", text))}
+    return Judge(FOLDER / which, _reader())

@@ -77,7 +77,7 @@ class Document:
 
     ``lineage`` outlives replacements of the file; ``generation`` counts re-indexings. ``file`` names the original in
     the state folder; ``source`` is the path it was ingested from, if any. ``progress`` is in [0, 1]; ``reason`` tells a
-    person why it failed.
+    person why it failed. ``empty_pages`` of its ``pages`` held no text.
     """
 
     id: int
@@ -94,6 +94,7 @@ class Document:
     progress: float
     reason: str | None
     pages: int | None
+    empty_pages: int
     sentences: int
     embedding: str | None
     created_at: datetime
@@ -255,11 +256,34 @@ class Exchange:
     timings: Timings
     created_at: datetime
     rating: Rating | None = None
-    support: float | None = None
-    """The share of the answer that its cited passages support, in [0, 1]; None until a judge has looked."""
+    support: Support | None = None
+    """None until a judge has looked."""
     group: str | None = None
     """The heading section that the first passage lies in (``splits.group_of``); None: nothing was found."""
     side: Side | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SentenceSupport:
+    """A sentence of an answer, ``answer[start:end]``, and how likely it follows from the passages, in [0, 1].
+
+    ``passage`` is the number, from 1, of the one that supports it best; None if none does.
+    """
+
+    start: int
+    end: int
+    probability: float
+    supported: bool
+    passage: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """What ``judge`` found of an answer; ``score`` is how much of it the passages support, in [0, 1]."""
+
+    score: float
+    sentences: tuple[SentenceSupport, ...]
+    judge: str
 
 
 class Reason(StrEnum):
@@ -344,7 +368,8 @@ class Adapter:
     """A version of a LoRA adapter for the model ``base``; nothing of it ever changes but ``predecessor``.
 
     ``predecessor`` was live when this one became so (None: the base model itself): where a rollback leads.
-    ``weights_hash`` names its algorithm; ``origin`` says what made it.
+    ``weights_hash`` names its algorithm; ``origin`` says what made it. ``affected_at``: when the first of the exchanges
+    that it was trained on was deleted or redacted; None while all are as they were.
     """
 
     version: str
@@ -354,6 +379,7 @@ class Adapter:
     weights_hash: str
     origin: str
     created_at: datetime
+    affected_at: datetime | None = None
 
 
 class CommandKind(StrEnum):

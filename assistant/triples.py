@@ -4,8 +4,8 @@
 they were shown, each a records.Passage), ``question`` and ``answer``; ``rating`` (1, -1 or null) and ``feedback`` (null
 or ``reasons``, ``comment``, ``correction``, ``wrong_passages``, ``review``, ``accepted_answer``); what led to it:
 ``search_query``, ``history``, ``document_ids``, ``left_out``, ``hits``, ``prompt_version``, ``model``, ``adapter``;
-what came of it: ``citations`` (each a records.Citation), ``refused``, ``support``, ``prompt_tokens``,
-``completion_tokens``, ``timings`` (milliseconds).
+what came of it: ``citations`` (each a records.Citation), ``refused``, ``support`` (null or a records.Support),
+``prompt_tokens``, ``completion_tokens``, ``timings`` (milliseconds).
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ async def list_adapters(services: Parts) -> dict[str, Any]:
     """The adapters of the model that runs, the latest first.
 
     ``champion`` is the one that should answer and ``live`` the one that does (null: the base model); where they differ,
-    ``problem`` says why.
+    ``problem`` says why. ``affected_at`` of an adapter: when the first of the exchanges it learnt from was deleted.
     """
     await services.adapters.ready()
     base = services.engine.model

@@ -22,6 +22,7 @@ from assistant.api import (
     openai,
     people,
     review,
+    samples,
     system,
     viewer,
 )
@@ -55,7 +56,20 @@ def create(services: Services, *, local_token: str | None = None) -> FastAPI:
         Door, accounts=services.accounts, local_admin=services.local_admin, local_token=local_token or new_token()
     )
     app.add_middleware(Guard, accounts=services.accounts)
-    modules = (openai, account, people, review, golden, conversations, exchanges, adapters, viewer, metrics, system)
+    modules = (
+        openai,
+        account,
+        people,
+        review,
+        samples,
+        golden,
+        conversations,
+        exchanges,
+        adapters,
+        viewer,
+        metrics,
+        system,
+    )
     for module in modules:
         app.include_router(module.router, max_body_size=_BODY)
     upload = _FILES_AT_ONCE * services.settings.limits.file_mb * 1024**2

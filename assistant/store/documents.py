@@ -178,7 +178,13 @@ def set_failed(session: Session, document_id: int, reason: str) -> None:
 
 
 def set_ready(
-    session: Session, document_id: int, *, sentences: Sequence[Sentence], pages: int | None, embedding: str
+    session: Session,
+    document_id: int,
+    *,
+    sentences: Sequence[Sentence],
+    pages: int | None,
+    empty_pages: int,
+    embedding: str,
 ) -> None:
     """Stores the sentences and their words and makes the document findable: all of it or, on a rollback, none."""
     drop_contents(session, document_id)
@@ -191,6 +197,7 @@ def set_ready(
         progress=1.0,
         reason=None,
         pages=pages,
+        empty_pages=empty_pages,
         sentences=len(sentences),
         embedding=embedding,
     )
@@ -315,6 +322,7 @@ def _document(row: DocumentRow | Row[Any]) -> Document:
         progress=row.progress,
         reason=row.reason,
         pages=row.pages,
+        empty_pages=row.empty_pages,
         sentences=row.sentences,
         embedding=row.embedding,
         created_at=row.created_at,

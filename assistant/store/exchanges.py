@@ -32,8 +32,15 @@ from assistant.records import (
     Timings,
     Turn,
 )
-from assistant.store import groups
-from assistant.store.tables import ConversationRow, ExchangeDocumentRow, ExchangeRow, PersonRow, RatingRow
+from assistant.store import groups, support
+from assistant.store.tables import (
+    ConversationRow,
+    ExchangeDocumentRow,
+    ExchangeRow,
+    PersonRow,
+    RatingRow,
+    SupportRow,
+)
 
 _citations = TypeAdapter(tuple[Citation, ...])
 _hits = TypeAdapter(tuple[Hit, ...])
@@ -127,7 +134,7 @@ def fail_unfinished(session: Session) -> int:
 
 
 def get(session: Session, exchange_id: str, *, person_id: int) -> Exchange:
-    row = session.execute(_with_rating().where(ExchangeRow.id == exchange_id)).one_or_none()
+    row = session.execute(_whole().where(ExchangeRow.id == exchange_id)).one_or_none()
     if row is None or row[0].person_id != person_id:
         raise NotFoundError("There is no such exchange.")
     return exchange_of(row)
@@ -137,7 +144,7 @@ def in_conversation(session: Session, conversation_id: str, *, person_id: int) -
     """What the conversation shows, in order."""
     _own_conversation(session, conversation_id, person_id)
     rows = session.execute(
-        _with_rating()
+        _whole()
         .where(ExchangeRow.conversation_id == conversation_id, ExchangeRow.shown)
         .order_by(ExchangeRow.created_at)
     )
@@ -156,14 +163,25 @@ def hide_from(session: Session, exchange_id: str, *, person_id: int) -> None:
 
 def triples(session: Session, *, person_id: int | None = None) -> Iterator[Exchange]:
     """Logged exchanges, oldest first, streamed: all of one person, or without one all that may be learnt from."""
-    query = _with_rating().order_by(ExchangeRow.created_at, ExchangeRow.id)
+    query = _whole().order_by(ExchangeRow.created_at, ExchangeRow.id)
     query = query.where(learnable() if person_id is None else ExchangeRow.person_id == person_id)
     return map(exchange_of, session.execute(query.execution_options(yield_per=200)))
 
 
 def by_id(session: Session, ids: Sequence[str]) -> Iterator[Exchange]:
     """Those of the exchanges that may be learnt from, in no particular order."""
-    return map(exchange_of, session.execute(_with_rating().where(ExchangeRow.id.in_(ids), learnable())))
+    return map(exchange_of, session.execute(_whole().where(ExchangeRow.id.in_(ids), learnable())))
+
+
+def unjudged(session: Session, *, limit: int) -> list[Exchange]:
+    """The latest whole answers, refusals aside, that no judge has looked at."""
+    query = (
+        _whole()
+        .where(ExchangeRow.status == ExchangeStatus.COMPLETE, ~ExchangeRow.refused, SupportRow.exchange_id.is_(None))
+        .order_by(ExchangeRow.created_at.desc())
+        .limit(limit)
+    )
+    return [exchange_of(row) for row in session.execute(query)]
 
 
 def learnable() -> ColumnElement[bool]:
@@ -196,9 +214,10 @@ def _own_conversation(session: Session, conversation_id: str, person_id: int) ->
     return row
 
 
-def _with_rating() -> Select[ExchangeRow, RatingRow]:
+def _whole() -> Select[ExchangeRow, RatingRow, SupportRow]:
     own = and_(RatingRow.exchange_id == ExchangeRow.id, RatingRow.person_id == ExchangeRow.person_id)
-    return select(ExchangeRow, RatingRow).outerjoin(RatingRow, own)
+    query = select(ExchangeRow, RatingRow, SupportRow).outerjoin(RatingRow, own)
+    return query.outerjoin(SupportRow, SupportRow.exchange_id == ExchangeRow.id)
 
 
 def _conversation(row: ConversationRow) -> Conversation:
@@ -257,8 +276,11 @@ def _dumped(adapter: TypeAdapter[Any], values: Sequence[Any]) -> list[Any]:
     return dumped
 
 
-def exchange_of(row: Row[ExchangeRow, RatingRow | None] | tuple[ExchangeRow, RatingRow | None]) -> Exchange:
-    logged, rating = row
+_Whole = Row[ExchangeRow, RatingRow, SupportRow] | tuple[ExchangeRow, RatingRow | None, SupportRow | None]
+
+
+def exchange_of(row: _Whole) -> Exchange:
+    logged, rating, judged = row
     return Exchange(
         id=logged.id,
         conversation_id=logged.conversation_id,
@@ -283,7 +305,7 @@ def exchange_of(row: Row[ExchangeRow, RatingRow | None] | tuple[ExchangeRow, Rat
         timings=Timings(retrieve=logged.retrieve_ms, first_token=logged.first_token_ms, total=logged.total_ms),
         created_at=logged.created_at,
         rating=rating_of(rating) if rating is not None else None,
-        support=logged.support,
+        support=support.support_of(judged) if judged is not None else None,
         group=logged.group_key,
         side=Side(logged.side) if logged.side is not None else None,
     )

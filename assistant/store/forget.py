@@ -25,6 +25,8 @@ from assistant.store.tables import (
     PersonRow,
     RatingChangeRow,
     RatingRow,
+    SampleRow,
+    SupportRow,
 )
 
 REDACTED = "[deleted]"
@@ -63,6 +65,8 @@ def document(session: Session, document_id: int) -> None:
         for row in rows:
             told[row.conversation_id].add(row.answer)
             _redact(row, document_id)
+        session.execute(delete(SupportRow).where(SupportRow.exchange_id.in_(part)))
+        session.execute(delete(SampleRow).where(SampleRow.exchange_id.in_(part)))
         _redact_ratings(session, part)
         _redact_histories(session, told)
         _note(session, part)

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from sqlalchemy import ColumnElement, Integer, Select, and_, column, func, or_, select, table, text, tuple_
+from sqlalchemy import ColumnElement, Integer, Select, and_, column, exists, func, or_, select, table, text, tuple_
 from sqlalchemy.orm import Session
 
 from assistant.errors import InputError, NotFoundError
 from assistant.records import Exchange, Reason, Review
 from assistant.store import audit, exchanges
-from assistant.store.tables import ExchangeDocumentRow, ExchangeRow, PersonRow, RatingReasonRow, RatingRow
+from assistant.store.tables import ExchangeDocumentRow, ExchangeRow, PersonRow, RatingReasonRow, RatingRow, SupportRow
 
 BASE = "base"
 """The filter value for answers that no adapter had a part in."""
@@ -77,9 +77,9 @@ def count(session: Session, filters: Filters, *, most: int) -> int:
 
 def stream(session: Session, filters: Filters) -> Iterator[Exchange]:
     """All of them, oldest first."""
-    query = _filtered(select(ExchangeRow, RatingRow), filters, joined=True).order_by(RatingRow.updated_at, RatingRow.id)
-    for row in session.execute(query.execution_options(yield_per=200)):
-        yield exchanges.exchange_of(row)
+    whole = _joined(select(ExchangeRow, RatingRow, SupportRow))
+    query = _filtered(whole, filters).order_by(RatingRow.updated_at, RatingRow.id)
+    yield from map(exchanges.exchange_of, session.execute(query.execution_options(yield_per=200)))
 
 
 def decide(
@@ -148,9 +148,12 @@ def adapters(session: Session) -> list[str]:
     return found
 
 
-def _filtered(query: Select, filters: Filters, *, joined: bool = False) -> Select:  # type: ignore[type-arg]
-    if joined or filters.support_below is not None:
-        query = query.join(ExchangeRow, ExchangeRow.id == RatingRow.exchange_id)
+def _joined(query: Select) -> Select:  # type: ignore[type-arg]
+    query = query.join(RatingRow, RatingRow.exchange_id == ExchangeRow.id)
+    return query.outerjoin(SupportRow, SupportRow.exchange_id == ExchangeRow.id)
+
+
+def _filtered(query: Select, filters: Filters) -> Select:  # type: ignore[type-arg]
     wanted: list[ColumnElement[bool]] = [visible()]
     for value, place in (
         (filters.review, RatingRow.review),
@@ -168,7 +171,8 @@ def _filtered(query: Select, filters: Filters, *, joined: bool = False) -> Selec
     if filters.held:
         wanted.append(RatingRow.held.is_(True))
     if filters.support_below is not None:
-        wanted.append(ExchangeRow.support < filters.support_below)
+        below = (SupportRow.exchange_id == RatingRow.exchange_id, SupportRow.score < filters.support_below)
+        wanted.append(exists(SupportRow.exchange_id).where(*below).correlate(RatingRow))
     if filters.reason is not None:
         with_reason = select(RatingReasonRow.rating_id).where(RatingReasonRow.reason == filters.reason)
         wanted.append(RatingRow.id.in_(with_reason))
@@ -185,23 +189,22 @@ def _filtered(query: Select, filters: Filters, *, joined: bool = False) -> Selec
 def _items(session: Session, ids: Sequence[int]) -> list[Item]:
     """In the order of ``ids``."""
     rows = session.execute(
-        select(ExchangeRow, RatingRow, PersonRow.name)
-        .join(RatingRow, RatingRow.exchange_id == ExchangeRow.id)
+        _joined(select(ExchangeRow, RatingRow, SupportRow, PersonRow.name))
         .join(PersonRow, PersonRow.id == RatingRow.person_id)
         .where(RatingRow.id.in_(ids))
     ).all()
-    reviewers = {rating.reviewed_by for _, rating, _ in rows}
+    reviewers = {rating.reviewed_by for _, rating, _, _ in rows}
     known = session.execute(select(PersonRow.id, PersonRow.name).where(PersonRow.id.in_(reviewers)))
     names = {row.id: row.name for row in known}
     found = {
         rating.id: Item(
             id=rating.id,
             person=name,
-            exchange=exchanges.exchange_of((logged, rating)),
+            exchange=exchanges.exchange_of((logged, rating, judged)),
             reviewed_by=names.get(rating.reviewed_by or 0, ""),
             reviewed_at=rating.reviewed_at,
         )
-        for logged, rating, name in rows
+        for logged, rating, judged, name in rows
     }
     return [found[rating_id] for rating_id in ids]
 

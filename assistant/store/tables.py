@@ -123,6 +123,7 @@ class DocumentRow(Base):
     progress: Mapped[float] = mapped_column(Float, default=0.0)
     reason: Mapped[str | None]
     pages: Mapped[int | None]
+    empty_pages: Mapped[int] = mapped_column(default=0)
     sentences: Mapped[int] = mapped_column(default=0)
     embedding: Mapped[str | None]
     created_at: Mapped[datetime]
@@ -199,8 +200,6 @@ class ExchangeRow(Base):
     retrieve_ms: Mapped[float] = mapped_column(Float, default=0.0)
     first_token_ms: Mapped[float | None] = mapped_column(Float)
     total_ms: Mapped[float] = mapped_column(Float, default=0.0)
-    support: Mapped[float | None] = mapped_column(Float)
-    """The share of the answer that its cited passages support, in [0, 1]; None until a judge has looked."""
     group_key: Mapped[str | None] = mapped_column(String(60), index=True)
     """The group that decided on ``side``, both when the exchange was logged; None: nothing was found."""
     side: Mapped[str | None] = mapped_column(String(10))
@@ -227,6 +226,41 @@ class SecretRow(Base):
 
     name: Mapped[str] = mapped_column(String(20), primary_key=True)
     value: Mapped[bytes]
+
+
+class SupportRow(Base):
+    """What a judge found of an exchange's answer; none until one has looked, and none where words were deleted."""
+
+    __tablename__ = "support"
+    __table_args__ = (Index(None, "exchange_id", "score"),)  # a filter by the score reads no sentences
+
+    exchange_id: Mapped[str] = mapped_column(ForeignKey("exchanges.id", ondelete="CASCADE"), primary_key=True)
+    score: Mapped[float] = mapped_column(Float)
+    sentences: Mapped[list[Any]]
+    judge: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class SampleRow(Base):
+    """A sentence of an answer that a judge gave a verdict on, for people to judge without seeing that verdict."""
+
+    __tablename__ = "samples"
+    __table_args__ = (Index(None, "judge", "human"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    exchange_id: Mapped[str | None] = mapped_column(ForeignKey("exchanges.id", ondelete="CASCADE"), index=True)
+    """Where question and passages are from; None: from nothing that belongs to a person."""
+    question: Mapped[str]
+    passages: Mapped[list[Any]]
+    sentence: Mapped[str]
+    judge: Mapped[str]
+    supported: Mapped[bool]
+    probability: Mapped[float | None] = mapped_column(Float)
+    human: Mapped[bool | None]
+    """What a person said: supported or not; None until somebody has."""
+    labelled_by: Mapped[int | None]  # no foreign key: a label outlives its giver's account
+    labelled_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
 
 
 class ExchangeDocumentRow(Base):
@@ -334,6 +368,16 @@ class AdapterRow(Base):
     weights_hash: Mapped[str] = mapped_column(String(80))
     origin: Mapped[str] = mapped_column(default="")
     created_at: Mapped[datetime]
+
+
+class AdapterExchangeRow(Base):
+    """An exchange that an adapter was trained on. No foreign key: it outlives both."""
+
+    __tablename__ = "adapter_exchanges"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012
+
+    exchange_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    adapter_version: Mapped[str] = mapped_column(String(80), primary_key=True, index=True)
 
 
 class ChampionRow(Base):

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from assistant.citations import marks
 from assistant.records import Citation, Exchange, ExchangeStatus
-from assistant.ui import feedback, icons, words
+from assistant.ui import feedback, icons, support, words
 from assistant.ui.render import NOTHING, data, icon_button, joined, panel_title
 
 # While Markdown is read, each citation mark is put aside as its ordinal between two characters of private use. Plain
@@ -157,20 +157,19 @@ def _tools(exchange: Exchange) -> Markup:
         '<button type="button" class="icon-button" title="{label}" aria-label="{label}" data-copied="{copied}" '
         "data-copy>{icon}</button>"
     ).format(label=words.COPY, copied=words.COPIED, icon=icons.COPY)
-    return Markup('<div class="tools">{}{}{}{}{}</div>').format(
+    return Markup('<div class="tools">{}{}{}{}{}{}</div>').format(
         icon_button("rate", words.GOOD, icons.UP, pressed=value > 0, exchange=exchange.id, value=1),
         icon_button("rate", words.BAD, icons.DOWN, pressed=value < 0, exchange=exchange.id, value=-1),
         copy,
         icon_button("retry", words.RETRY, icons.RETRY, exchange=exchange.id),
-        _support(exchange),
+        _forget(exchange),
+        support.badge(exchange),
     )
 
 
-def _support(exchange: Exchange) -> Markup:
-    """How much of the answer its sources support; nothing until a judge has looked."""
-    if exchange.support is None:
-        return NOTHING
-    return Markup('<span class="support">{}</span>').format(words.SUPPORT.format(f"{exchange.support:.0%}"))
+def _forget(exchange: Exchange) -> Markup:
+    confirm = words.CONFIRM_DELETE_EXCHANGE
+    return icon_button("forget", words.DELETE_EXCHANGE, icons.TRASH, exchange=exchange.id, confirm=confirm)
 
 
 def _links(citation: Citation) -> Markup:

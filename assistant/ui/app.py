@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from assistant import web, words
 from assistant.api.errors import problem
 from assistant.services import Services
-from assistant.ui import layout
+from assistant.ui import layout, support
 from assistant.ui.chat import ChatEvents
 from assistant.ui.conversations import ConversationEvents
 from assistant.ui.documents import DocumentEvents
@@ -36,6 +36,7 @@ def mount(app: FastAPI, services: Services) -> FastAPI:
     # Nothing is uploaded through Gradio, but were it, then not through the machine's /tmp.
     os.environ["GRADIO_TEMP_DIR"] = str(services.settings.state / "uploads")
     web.mount(app)
+    app.include_router(support.router)
     in_language: dict[str, ASGIApp] = {}
     for language in words.LANGUAGES:
         app = _mounted(app, services, language)

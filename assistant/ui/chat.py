@@ -70,6 +70,8 @@ class ChatEvents:
         page.transcript.rate(self.rate, None, page.transcript, **quick)
         page.transcript.detail(self.detail, None, page.transcript, **quick)
         page.transcript.cite(self.cite, None, page.source, **quick)
+        left = [page.transcript, page.conversation, page.conversations, page.source]
+        page.transcript.forget(self.forget, {page.conversation, page.search}, left, **quick)
 
     async def ask(self, given: Given, request: gr.Request) -> AsyncGenerator[Updates, None]:
         """Answers what is in the question box, in place of the exchange that is being edited, if any."""
@@ -141,6 +143,15 @@ class ChatEvents:
             if feedback.is_form(event):
                 inform(words.RATING_KEPT)
             return self._conversation_of(exchange_id, person)
+
+    def forget(self, given: Given, event: gr.EventData) -> Updates:
+        """Deletes an exchange with its rating; what is left of its conversation is shown."""
+        page, person = self._page, self._person()
+        with reported():
+            self._services.forgetting.exchange(text_of(event, "exchange"), person=person)
+            settled = self._settled(given[page.conversation], given[page.search])
+        shown = (page.transcript, page.conversation, page.conversations)
+        return {widget: settled[widget] for widget in shown} | {page.source: answers.no_source()}
 
     def _conversation_of(self, exchange_id: str, person: Person) -> str:
         with self._services.database.read() as session:

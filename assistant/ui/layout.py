@@ -14,7 +14,7 @@ CSS = _FOLDER / "style.css"
 SCRIPT = _FOLDER / "page.js"
 MARK = _FOLDER / "mark.svg"
 
-CHAT_EVENTS = ("cite", "rate", "detail", "retry", "edit", "example")
+CHAT_EVENTS = ("cite", "rate", "detail", "retry", "edit", "example", "forget")
 NOTICE_EVENTS = ("cancel_edit", "ask_all")
 DOCUMENT_EVENTS = ("choose", "read_again", "remove", "uploaded")
 CONVERSATION_EVENTS = ("open", "rename", "delete")

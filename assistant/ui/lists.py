@@ -71,12 +71,18 @@ def _state(document: Document) -> Markup:
         parts = [words.counted(words.SENTENCES, document.sentences), _size(document.size)]
         if document.pages:
             parts.insert(0, words.counted(words.PAGES, document.pages))
-        return Markup("<p>{}</p>").format(" · ".join(parts))
+        return Markup("<p>{}</p>{}").format(" · ".join(parts), _empty_pages(document))
     if document.status is DocumentStatus.QUEUED:
         return Markup("<p>{}</p>").format(words.QUEUED)
     percent = round(document.progress * 100)
     text = words.INDEXING.format(percent)
     return Markup('<p>{}</p><progress max="100" value="{}" aria-label="{}"></progress>').format(text, percent, text)
+
+
+def _empty_pages(document: Document) -> Markup:
+    if not document.empty_pages:
+        return NOTHING
+    return Markup('<p class="caution">{}</p>').format(words.counted(words.EMPTY_PAGES, document.empty_pages))
 
 
 def _size(size: int) -> str:

@@ -198,6 +198,16 @@
     true,
   );
 
+  // What is worked out after an answer, in the background: asked for a few times, less and less often.
+  const fill = async (place) => {
+    place.dataset.asked = "";
+    for (let wait = 1000; wait < 64_000 && place.isConnected; wait *= 2) {
+      await new Promise((done) => setTimeout(done, wait));
+      const response = await fetch(place.dataset.await).catch(() => null);
+      if (response?.status === 200) place.outerHTML = await response.text();
+    }
+  };
+
   // The thread stays at its end while an answer grows, unless the person has scrolled up.
   const follow = () => {
     const thread = find("#thread");
@@ -210,6 +220,7 @@
       const busy = Boolean(find("#live .exchange"));
       if (atEnd || (busy && !streaming)) thread.scrollTop = thread.scrollHeight;
       streaming = busy;
+      for (const place of thread.querySelectorAll("[data-await]:not([data-asked])")) fill(place);
     }).observe(thread, { childList: true, subtree: true, characterData: true });
   };
 

@@ -1,4 +1,4 @@
-"""Pages for admins: the review queue, ratings of one question side by side, and charts."""
+"""Pages for admins: the review queue, ratings of one question side by side, blind labelling, and charts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 from assistant.api.dependencies import Parts, current_admin
 from assistant.api.review import Filtered
 from assistant.records import Review
-from assistant.store import accounts, charts
+from assistant.store import accounts, charts, samples
 from assistant.store import review as store
 from assistant.web.render import page
 
@@ -51,6 +51,17 @@ def same_question(
     with services.database.read() as session:
         groups = store.same_question(session, contradicting=kind == "contradictions")
     return page(request, "same", groups=groups, kind=kind, seen=_seen)
+
+
+@router.get("/review/sentences")
+def label_sentences(request: Request, services: Parts) -> HTMLResponse:
+    with services.database.read() as session:
+        values: dict[str, Any] = {
+            "sample": samples.following(session),
+            "waiting": samples.waiting(session),
+            "agreements": samples.agreements(session),
+        }
+    return page(request, "samples", **values)
 
 
 @router.get("/charts")

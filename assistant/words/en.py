@@ -54,6 +54,8 @@ COPY = "Copy answer"
 COPIED = "Copied"
 RETRY = "Ask again"
 EDIT = "Edit question"
+DELETE_EXCHANGE = "Delete question and answer"
+CONFIRM_DELETE_EXCHANGE = "Delete this question with its answer and rating? There is no way back."
 STOPPED = "Stopped before it was finished."
 FAILED = "This answer could not be finished. Ask again."
 EMPTY_ANSWER = "No answer was written."
@@ -74,6 +76,10 @@ QUEUED = "Waiting"
 INDEXING = "Reading … {} %"
 DOCUMENT_FAILED = "Could not be read"
 PAGES = {1: "1 page", 2: "{} pages"}
+EMPTY_PAGES = {
+    1: "1 page holds no text (a picture of a page, perhaps) and cannot be asked about.",
+    2: "{} pages hold no text (pictures of pages, perhaps) and cannot be asked about.",
+}
 SENTENCES = {1: "1 sentence", 2: "{} sentences"}
 RETRY_DOCUMENT = "Try again"
 DELETE_DOCUMENT = "Delete {}"
@@ -178,7 +184,6 @@ RATE_COMMENT = "Comment"
 RATE_CORRECTION = "The answer as it should be"
 RATE_KEEP = "Save"
 RATING_KEPT = "Saved. Thank you."
-SUPPORT = "{} supported by its sources"
 REASONS = {
     "not_in_documents": "not in the documents",
     "wrong": "wrong",
@@ -187,6 +192,12 @@ REASONS = {
     "not_asked": "not what I asked",
     "tone": "tone or language",
 }
+
+# The badge of an answer
+SUPPORT = {1: "{supported} of 1 sentence supported", 2: "{supported} of {total} sentences supported"}
+SUPPORT_TEXT = "How much of the answer follows from its sources, as a small judge model sees it"
+SUPPORTED = "supported"
+UNSUPPORTED = "not supported"
 
 # The review queue
 REVIEW_STATES = {"pending": "to review", "accepted": "accepted", "rejected": "rejected"}
@@ -222,6 +233,18 @@ EARLIER = "Earlier in the conversation"
 WRONG_PASSAGE = "marked as wrong"
 CORRECTED = "The person's answer"
 REVIEWED = "{state} by {person}, {when}"
+
+# Judging sentences blind
+LABELLING = "Check the judge"
+LABELLING_TEXT = (
+    "Do the passages support the sentence? What the judge said of it is not shown: this is how it is checked."
+)
+WAITING_LABELS = {1: "1 sentence to judge", 2: "{} sentences to judge"}
+HOW_MANY = "How many"
+DRAW = "Draw sentences at random"
+JUDGE = "Judge"
+SENSITIVITY = "Supported ones it finds"
+SPECIFICITY = "Unsupported ones it finds"
 
 # Charts
 PERIOD = "Period"

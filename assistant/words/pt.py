@@ -54,6 +54,8 @@ COPY = "Copiar resposta"
 COPIED = "Copiada"
 RETRY = "Perguntar de novo"
 EDIT = "Editar pergunta"
+DELETE_EXCHANGE = "Apagar pergunta e resposta"
+CONFIRM_DELETE_EXCHANGE = "Apagar esta pergunta com a resposta e a avaliação? Não há volta."
 STOPPED = "Parada antes de terminar."
 FAILED = "Esta resposta não pôde ser terminada. Pergunte de novo."
 EMPTY_ANSWER = "Nenhuma resposta foi escrita."
@@ -74,6 +76,10 @@ QUEUED = "Esperando"
 INDEXING = "Lendo … {} %"
 DOCUMENT_FAILED = "Não pôde ser lido"
 PAGES = {1: "1 página", 2: "{} páginas"}
+EMPTY_PAGES = {
+    1: "1 página não tem texto (talvez seja a imagem de uma página), e não se pode perguntar sobre ela.",
+    2: "{} páginas não têm texto (talvez sejam imagens de páginas), e não se pode perguntar sobre elas.",
+}
 SENTENCES = {1: "1 frase", 2: "{} frases"}
 RETRY_DOCUMENT = "Tentar de novo"
 DELETE_DOCUMENT = "Apagar {}"
@@ -180,7 +186,6 @@ RATE_COMMENT = "Comentário"
 RATE_CORRECTION = "A resposta como deveria ser"
 RATE_KEEP = "Salvar"
 RATING_KEPT = "Salvo. Obrigado."
-SUPPORT = "{} apoiado pelas fontes"
 REASONS = {
     "not_in_documents": "não está nos documentos",
     "wrong": "errada",
@@ -189,6 +194,12 @@ REASONS = {
     "not_asked": "não foi o que perguntei",
     "tone": "tom ou idioma",
 }
+
+# The badge of an answer
+SUPPORT = {1: "{supported} de 1 frase apoiada", 2: "{supported} de {total} frases apoiadas"}
+SUPPORT_TEXT = "Quanto da resposta decorre das fontes, como um pequeno modelo juiz o vê"
+SUPPORTED = "apoiada"
+UNSUPPORTED = "não apoiada"
 
 # The review queue
 REVIEW_STATES = {"pending": "a revisar", "accepted": "aceita", "rejected": "rejeitada"}
@@ -224,6 +235,16 @@ EARLIER = "Antes na conversa"
 WRONG_PASSAGE = "marcado como errado"
 CORRECTED = "A resposta da pessoa"
 REVIEWED = "{state} por {person}, {when}"
+
+# Judging sentences blind
+LABELLING = "Conferir o juiz"
+LABELLING_TEXT = "Os trechos sustentam a frase? O que o juiz disse dela não é mostrado: é assim que ele é conferido."
+WAITING_LABELS = {1: "1 frase para julgar", 2: "{} frases para julgar"}
+HOW_MANY = "Quantas"
+DRAW = "Sortear frases"
+JUDGE = "Juiz"
+SENSITIVITY = "Sustentadas que ele acha"
+SPECIFICITY = "Não sustentadas que ele acha"
 
 # Charts
 PERIOD = "Período"

@@ -13,10 +13,10 @@ from assistant.documents.ingest import Library
 from assistant.errors import NotAllowedError, NotFoundError
 from assistant.feedback import Ratings
 from assistant.forgetting import Forgetting
-from assistant.records import Exchange, Feedback, Person, Role
+from assistant.records import Exchange, Feedback, Person, Role, SentenceSupport, Support
 from assistant.settings import Review as Settings
 from assistant.store import accounts as store
-from assistant.store import exchanges
+from assistant.store import adapters, exchanges, support
 from assistant.store.database import Database
 from assistant.store.tables import ExchangeDocumentRow, ExchangeRow, ForgottenRow
 from tests.assistant.store.test_exchanges import exchange_of
@@ -122,6 +122,26 @@ def test_a_deleted_conversation(
     assert forgotten(database) == {exchange.id}
 
 
+def test_adapters_that_saw_what_is_deleted_are_affected(
+    database: Database, forgetting: Forgetting, ana: Person
+) -> None:
+    first, second = (told(database, ana, question) for question in ("Why?", "How?"))
+    with database.write() as session:
+        for number, seen in ((1, [first.id, second.id]), (2, [second.id]), (3, [])):
+            version = f"v{number}"
+            adapters.add(
+                session, number=number, version=version, base="b", prompt_version="1", weights_hash="", origin=""
+            )
+            adapters.record_exchanges(session, version, seen)
+    forgetting.conversation(first.conversation_id, person=ana)
+    with database.write() as session:
+        # Whoever was training meanwhile and tells only now is not missed.
+        adapters.record_exchanges(session, "v3", [first.id])
+        found = {adapter.version: adapter.affected_at for adapter in adapters.for_base(session, "b")}
+        assert adapters.get(session, "v1").affected_at == found["v1"]
+    assert {version for version, at in found.items() if at is not None} == {"v1", "v3"}
+
+
 def test_a_deleted_document_leaves_what_others_were_told(  # noqa: PLR0917
     database: Database, library: Library, forgetting: Forgetting, ada: Person, ana: Person, tmp_path: Path,
     holding: Callable[[], list[str]],
@@ -143,6 +163,10 @@ def test_a_deleted_document_leaves_what_others_were_told(  # noqa: PLR0917
         )
         session.add(ExchangeDocumentRow(exchange_id=exchange.id, document_id=document.id))
     rated(database, ana, exchange)
+    with database.write() as session:
+        judged = Support(0.5, (SentenceSupport(0, 9, 0.5, supported=True),), "judge")
+        support.keep(session, exchange.id, judged, answer=f"The {PLANTED} is in the cellar.")
+        support.keep(session, later.id, judged, answer="what it said before")
     assert len(holding()) >= 2  # the database and the original
     with pytest.raises(NotAllowedError):
         forgetting.document(document.id, person=ana)
@@ -151,7 +175,9 @@ def test_a_deleted_document_leaves_what_others_were_told(  # noqa: PLR0917
     assert holding() == []
     assert forgotten(database) == {exchange.id, later.id}
     with database.read() as session:
-        assert exchanges.get(session, exchange.id, person_id=ana.id).answer == "[deleted]"
+        redacted = exchanges.get(session, exchange.id, person_id=ana.id)
+        assert (redacted.answer, redacted.support) == ("[deleted]", None)  # its sentences are no longer there
+        assert exchanges.get(session, later.id, person_id=ana.id).support is None  # it was another answer's
 
 
 def test_a_deleted_account(  # noqa: PLR0917

@@ -148,7 +148,7 @@ def _add(
         )
         (document,) = documents.claim(session, documents=1, size=1)
         vectors.upsert(scope, [f"{document.id}.{document.generation}:{s.index}" for s in sentences], values)
-        documents.set_ready(session, document.id, sentences=sentences, pages=None, embedding="random")
+        documents.set_ready(session, document.id, sentences=sentences, pages=None, empty_pages=0, embedding="random")
 
 
 def _random_vectors(generator: np.random.Generator, count: int, embedder: Embedder) -> npt.NDArray[np.float32]:

@@ -124,7 +124,7 @@ def test_viewer_shows_a_long_text_in_parts(
     starts = [0, *accumulate(map(len, texts))]
     sentences = [Sentence(n, starts[n], starts[n + 1] - 2, text, n, 0) for n, text in enumerate(texts)]
     with database.write() as session:  # what indexing leaves, without the time it takes
-        store.set_ready(session, document.id, sentences=sentences, pages=None, embedding="none")
+        store.set_ready(session, document.id, sentences=sentences, pages=None, empty_pages=0, embedding="none")
 
     page = http.get(f"/documents/{document.id}", params={"start": starts[900], "end": starts[900] + 8}).text
     assert ">Sentence</mark> number 900 " in page

@@ -11,6 +11,7 @@ from assistant.retrieval.search import Search
 from assistant.settings import Limits
 from assistant.store.database import Database
 from assistant.store.tables import DocumentRow
+from tests.assistant.documents import files
 from tests.conftest import People
 
 HARBOUR = "The harbour of Setúbal was dredged in 1923. Forty ships can moor there."
@@ -40,6 +41,14 @@ def test_a_file_becomes_findable(
     assert "dredged in 1923" in found(search, "When was the harbour dredged?", people.ana)
     assert found(search, "When was the harbour dredged?", people.rui) == ""
     assert_consistent()
+
+
+def test_pages_without_text_are_counted(library: Library, people: People) -> None:
+    scanned = files.pdf(["The harbour was dredged in 1923."], [], ["Forty ships can moor there."], [])
+    document = library.add("scan.pdf", io.BytesIO(scanned), scope=SHARED, person=people.admin)
+    assert library.wait_idle(60)
+    document = library.document(document.id, person=people.admin)
+    assert (document.status, document.pages, document.empty_pages) == (DocumentStatus.READY, 4, 2)
 
 
 def test_a_name_never_becomes_a_path(library: Library, people: People, state: Path) -> None:

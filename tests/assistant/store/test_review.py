@@ -12,8 +12,8 @@ from sqlalchemy import update
 
 from assistant import triples
 from assistant.errors import InputError, NotFoundError
-from assistant.records import Exchange, Feedback, Person, Reason, Review
-from assistant.store import audit, charts, exchanges, ratings, review
+from assistant.records import Exchange, Feedback, Person, Reason, Review, Support
+from assistant.store import audit, charts, exchanges, ratings, review, support
 from assistant.store.database import Database
 from assistant.store.review import Filters
 from assistant.store.tables import ExchangeRow, PersonRow
@@ -55,7 +55,7 @@ def test_every_filter(database: Database, people: People, rate: Rate) -> None:
     up = rate(people.ana, Feedback(1), question="Where is Évora?", adapter="adapter-1")
     down = rate(people.rui, Feedback(-1, (Reason.WRONG,), comment="Não!"), passages=(other,), held=True)
     with database.write() as session:
-        session.execute(update(ExchangeRow).where(ExchangeRow.id == down.id).values(support=0.25))
+        support.keep(session, down.id, Support(0.25, (), "judge"), answer=down.answer)
     today = datetime.now(UTC).date()
     assert found(database) == [down.id, up.id]
     for filters in (

@@ -59,6 +59,7 @@ owner   GET /api/conversations/{conversation_id}/export
 owner   DELETE /api/conversations/{conversation_id}
 owner   GET /api/exchanges/{exchange_id}
 owner   DELETE /api/exchanges/{exchange_id}
+owner   GET /exchanges/{exchange_id}/support
 owner   PUT /api/exchanges/{exchange_id}/rating
 owner   GET /api/exchanges/{exchange_id}/rating/history
 owner   DELETE /api/exchanges/{exchange_id}/rating
@@ -88,6 +89,10 @@ admin   POST /api/people/{person_id}/reset
 admin   GET /api/audit
 admin   POST /api/review
 admin   GET /api/export
+admin   GET /api/samples
+admin   POST /api/samples
+admin   PUT /api/samples/{sample_id}
+admin   GET /review/sentences
 admin   GET /api/golden
 admin   POST /api/golden
 admin   GET /api/adapters
@@ -181,8 +186,8 @@ TABLE = {line.split(maxsplit=1)[1]: line.split()[0] for line in ROUTES.split("\n
     CLOSED.strip().split("\n"), "closed"
 )
 EVENTS = frozenset(
-    "ask ask_all cancel_edit choose cite delete detail edit example find look new open rate read_again remove rename "
-    "retry show stop uploaded".split()
+    "ask ask_all cancel_edit choose cite delete detail edit example find forget look new open rate read_again remove "
+    "rename retry show stop uploaded".split()
 )
 """All are for who has signed in, and work on what is that person's own."""
 
@@ -191,9 +196,14 @@ BODIES = {
     "PATCH /api/conversations/{conversation_id}": {"title": "Mine"},
     "PUT /api/exchanges/{exchange_id}/rating": {"value": 1},
     "PATCH /api/people/{person_id}": {"role": "user"},
+    "PUT /api/samples/{sample_id}": {"supported": True},
     "POST /api/ingest": {"path": "/"},
 }
-NOT_THERE = {"POST /api/adapters/{version}/promote", "POST /api/adapters/rollback"}
+NOT_THERE = {
+    "POST /api/adapters/{version}/promote",
+    "POST /api/adapters/rollback",
+    "PUT /api/samples/{sample_id}",
+}
 """Who may call these is told that there is no such thing: none is made here."""
 HIDDEN, NOT_ALLOWED, STRANGER = {404}, {403}, {401}
 

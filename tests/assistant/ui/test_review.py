@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from assistant.records import Feedback, Reason, Review
+from assistant.errors import NotFoundError
+from assistant.records import Feedback, Reason, Review, SentenceSupport, Support
+from assistant.store import exchanges, support
 from tests.assistant.ui.conftest import Running, ask_and_wait, open_page
 
 SCRIPT = "<img src=x onerror='window.hacked = 1'><script>window.hacked = 1</script>{{window.hacked = 1}}"
@@ -60,6 +62,45 @@ def test_an_answer_is_rated_in_detail_and_reviewed_by_keyboard(opened: Page, run
         opened.set_viewport_size({"width": 390, "height": 844})
         assert opened.evaluate("document.documentElement.scrollWidth") <= 390
         opened.set_viewport_size({"width": 1280, "height": 800})
+
+
+def test_the_badge_comes_when_a_judge_has_looked(opened: Page, running: Running) -> None:
+    ask_and_wait(opened, "Where does the heron nest?")
+    answer = opened.locator("#transcript .exchange").last
+    expect(answer.locator("[data-asked]")).to_have_count(1)
+    expect(answer.locator(".support")).to_have_count(0)
+    logged = running.last_exchange()
+    half = len(logged.answer) // 2
+    judged = (
+        SentenceSupport(0, half, 0.93, supported=True, passage=1),
+        SentenceSupport(half, len(logged.answer), 0.2, supported=False),
+    )
+    with running.database.write() as session:
+        support.keep(session, logged.id, Support(0.5, judged, "judge"), answer=logged.answer)
+    badge = answer.locator(".support")
+    badge.get_by_text("1 of 2 sentences supported").click()
+    expect(badge.locator(".supported")).to_contain_text("supported · 93%")
+    expect(badge.locator(".unsupported")).to_contain_text("not supported · 20%")
+    opened.reload()
+    expect(badge.get_by_text("1 of 2 sentences supported")).to_be_visible()
+    assert opened.evaluate("window.hacked") is None
+
+
+def test_one_exchange_is_deleted(opened: Page, running: Running) -> None:
+    ask_and_wait(opened, "Where does the heron nest at night?")
+    first = running.last_exchange()
+    ask_and_wait(opened, "And where by day?")
+    answers = opened.locator("#transcript .exchange")
+    answers.first.get_by_role("button", name="Delete question and answer").click()
+    opened.locator("#dialog").get_by_role("button", name="OK").click()
+    expect(answers).to_have_count(1)
+    expect(answers).to_contain_text("And where by day?")
+    with running.database.read() as session, pytest.raises(NotFoundError):
+        exchanges.get(session, first.id, person_id=running.person.id)
+    answers.get_by_role("button", name="Delete question and answer").click()
+    opened.locator("#dialog").get_by_role("button", name="OK").click()
+    expect(opened.locator(".welcome")).to_be_visible()  # the conversation went with its last one
+    expect(opened.locator("#conversation-list").get_by_text("heron nest at night")).to_have_count(0)
 
 
 def test_the_language_is_chosen(page: Page, running: Running) -> None:

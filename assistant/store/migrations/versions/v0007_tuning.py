@@ -8,7 +8,7 @@ from alembic import op
 from assistant import splits
 
 revision = "0007"
-down_revision = "0003"
+down_revision = "0006"
 
 _FIRST_PASSAGE = "json_extract(passages, '$[0].lineage') || ':' || json_extract(passages, '$[0].section')"
 

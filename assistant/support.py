@@ -1,0 +1,82 @@
+"""Judges finished chat answers in the background: which of their sentences the passages support."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from assistant.errors import FielError
+from assistant.records import Exchange, ExchangeStatus, SentenceSupport, Support
+from assistant.store import exchanges
+from assistant.store import support as store
+from assistant.store.database import Database
+
+if TYPE_CHECKING:  # importing the judge imports torch, and the page must not wait for that
+    from assistant.entailment import Judge
+
+_log = logging.getLogger(__name__)
+
+_LEFT_OVER = 200
+
+
+class Supporter:
+    """Scores answers one after another in a thread of its own; ``close`` leaves what has not begun to the next start.
+
+    The judge is loaded when it is first needed: that takes seconds.
+    """
+
+    def __init__(self, database: Database, load: Callable[[], Judge]) -> None:
+        self._database = database
+        self._load = load
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="support")
+        self._last: Future[None] | None = None
+
+    def start(self) -> None:
+        """Takes up the latest answers that nobody has judged: a stop or a crash left them."""
+        with self._database.read() as session:
+            left = exchanges.unjudged(session, limit=_LEFT_OVER)
+        for exchange in left:
+            self.finished(exchange)
+
+    def finished(self, exchange: Exchange) -> None:
+        """Has an answer judged, if there is something to judge. Returns at once."""
+        if exchange.status is ExchangeStatus.COMPLETE and exchange.passages and not exchange.refused:
+            self._last = self._worker.submit(self._judged, exchange)
+
+    def wait(self) -> None:
+        """Until all that was handed over is judged."""
+        if self._last is not None:
+            self._last.result()
+
+    def close(self) -> None:
+        self._worker.shutdown(cancel_futures=True)
+
+    def _judged(self, exchange: Exchange) -> None:
+        try:
+            support = judged(self._load(), exchange)
+            if support is not None:
+                with self._database.write() as session:
+                    store.keep(session, exchange.id, support, answer=exchange.answer)
+        except FielError:  # the answer stays without a badge, and is taken up again at the next start
+            _log.exception("exchange %s could not be judged", exchange.id)
+
+
+def judged(judge: Judge, exchange: Exchange) -> Support | None:
+    """What the judge finds of the answer, ``score`` being the share of its supported sentences; None without any."""
+    found = judge.support([passage.text for passage in exchange.passages], exchange.answer)
+    sentences = tuple(
+        SentenceSupport(
+            start=one.start,
+            end=one.end,
+            probability=one.probability,
+            supported=one.probability >= judge.threshold,
+            passage=None if one.passage is None else one.passage + 1,
+        )
+        for one in found
+    )
+    if not sentences:
+        return None
+    score = sum(sentence.supported for sentence in sentences) / len(sentences)
+    return Support(score=score, sentences=sentences, judge=judge.name)

@@ -1,0 +1,156 @@
+"""Measures a bundled judge on texts of which people said whether their context supports them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from assistant.entailment import Judge
+from assistant.errors import InputError
+from trainer.evaluate.intervals import Indexes, interval
+from trainer.evaluate.items import lines
+
+_RESAMPLES = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A text with its context. ``document``: texts of one document are of one cluster."""
+
+    source: str
+    document: str
+    context: str
+    text: str
+    supported: bool
+    lang: str
+
+
+def read(paths: Sequence[Path]) -> list[Labelled]:
+    """Records of both kinds of open data: with ``text`` and ``supported``, or with ``response`` and ``spans``.
+
+    A response is unsupported if it has a span. The source is the record's or else the file's name. Raises InputError.
+    """
+    found = []
+    for path in paths:
+        for number, record in lines(path):
+            try:
+                found.append(_labelled(record, path.stem))
+            except (KeyError, TypeError) as error:
+                raise InputError(f"Line {number} of {path.name} has neither of the two shapes: {error!r}.") from error
+    return found
+
+
+def _labelled(record: dict[str, Any], stem: str) -> Labelled:
+    context = record["context"]
+    if "spans" in record:
+        text, supported = record["response"], not record["spans"]
+    else:
+        text, supported = record["text"], record["supported"]
+    if not isinstance(context, str) or not isinstance(text, str) or not isinstance(supported, bool):
+        raise TypeError("context and text must be text, supported must be true or false")
+    document = str(record.get("source_id") or hashlib.sha256(context.encode()).hexdigest()[:12])
+    return Labelled(record.get("source") or stem, document, context, text, supported, record.get("lang") or "en")
+
+
+def measure(items: Sequence[Labelled], judge: Judge, *, threads: int = 2) -> dict[str, Any]:
+    """The figures of ``report`` for what ``judge`` says of each text as a whole, by source and language."""
+    with ThreadPoolExecutor(threads) as pool:
+        probabilities = list(pool.map(lambda item: whole(judge, [item.context], item.text), items))
+    return report(items, np.array(probabilities), judge.answer_threshold) | {"judge": judge.name}
+
+
+def whole(judge: Judge, passages: Sequence[str], text: str) -> float:
+    return judge.answer_probability(judge.support(passages, text))
+
+
+def report(items: Sequence[Labelled], probabilities: npt.NDArray[np.float64], threshold: float) -> dict[str, Any]:
+    """``balanced_accuracy``, ``f1`` (of supported texts), ``auroc``, ``calibration_error``, each with an ``interval``.
+
+    The calibration error is the expected one over ten bins of equal size. ``length_correlation`` is Spearman's, of
+    probability and length in words among supported texts: a judge that rewards short answers shows there.
+    """
+    return (
+        {"threshold": threshold}
+        | _figures(items, probabilities, threshold)
+        | {
+            f"by_{name}": {
+                value: _figures([items[i] for i in of], probabilities[of], threshold)
+                for value in sorted({key(item) for item in items})
+                if (of := [i for i, item in enumerate(items) if key(item) == value])
+            }
+            for name, key in _KEYS.items()
+        }
+    )
+
+
+_KEYS: dict[str, Callable[[Labelled], str]] = {"source": lambda item: item.source, "language": lambda item: item.lang}
+
+
+def _figures(items: Sequence[Labelled], probabilities: npt.NDArray[np.float64], threshold: float) -> dict[str, Any]:
+    truth = np.array([item.supported for item in items], bool)
+    said = probabilities >= threshold
+    lengths = np.array([len(item.text.split()) for item in items])
+    clusters = [item.document for item in items]
+    statistics: dict[str, Callable[[Indexes], float]] = {
+        "balanced_accuracy": lambda i: balanced_accuracy(truth[i], said[i]),
+        "f1": lambda i: _f1(truth[i], said[i]),
+        "auroc": lambda i: auroc(truth[i], probabilities[i]),
+        "calibration_error": lambda i: calibration_error(truth[i], probabilities[i]),
+    }
+    everything = np.arange(len(items))
+    return {
+        **{name: statistic(everything) for name, statistic in statistics.items()},
+        "length_correlation": _spearman(lengths[truth], probabilities[truth]),
+        "supported": int(truth.sum()),
+        "n": len(items),
+        "documents": len(set(clusters)),
+        "interval": {name: interval(clusters, s, resamples=_RESAMPLES) for name, s in statistics.items()},
+    }
+
+
+def balanced_accuracy(truth: npt.NDArray[np.bool_], said: npt.NDArray[np.bool_]) -> float:
+    """Mean of sensitivity and specificity; NaN where one kind is missing."""
+    if truth.all() or not truth.any():
+        return float("nan")
+    return float((said[truth].mean() + (~said[~truth]).mean()) / 2)
+
+
+def _f1(truth: npt.NDArray[np.bool_], said: npt.NDArray[np.bool_]) -> float:
+    both = int((truth & said).sum())
+    return 2 * both / (int(truth.sum()) + int(said.sum())) if truth.any() or said.any() else float("nan")
+
+
+def auroc(truth: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64]) -> float:
+    """The chance that a supported text scores above an unsupported one; ties count half."""
+    positives = int(truth.sum())
+    negatives = len(truth) - positives
+    if not positives or not negatives:
+        return float("nan")
+    ranks = _ranks(scores)
+    return float((ranks[truth].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def calibration_error(truth: npt.NDArray[np.bool_], probabilities: npt.NDArray[np.float64], bins: int = 10) -> float:
+    order = np.argsort(probabilities, kind="stable")
+    parts = [part for part in np.array_split(order, bins) if len(part)]
+    return float(sum(len(p) * abs(probabilities[p].mean() - truth[p].mean()) for p in parts) / max(1, len(truth)))
+
+
+def _spearman(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
+    if len(a) < 3 or len(np.unique(a)) < 2 or len(np.unique(b)) < 2:
+        return float("nan")
+    return float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
+
+
+def _ranks(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """From 1; equal values share their mean rank."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return np.asarray((last - (counts - 1) / 2)[inverse], np.float64)

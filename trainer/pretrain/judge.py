@@ -1,0 +1,241 @@
+"""Trains the two bundled judges from what ``judge_features`` keeps on disk.
+
+python -m trainer.pretrain.judge --features /tmp/judge --out data/models/judge
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import load_file, save_file
+from sklearn.linear_model import LogisticRegression
+from torch.nn import functional
+
+from assistant.alignment import LAYERS
+from assistant.entailment import Calibration, soft_minimum
+from assistant.entailment_head import Ensemble, Head
+from assistant.retrieval.embeddings import Reader
+from trainer.evaluate.labelled import auroc, balanced_accuracy
+from trainer.pretrain import judge_data
+from trainer.pretrain.judge_set import Set, learner, load
+
+VERSION = 1
+HEADS = 2
+FOLDS = 5
+SOFTNESS = 0.8
+"""Of the soft minimum over an answer's sentences: chosen by cross-validation, see docs/decisions.md."""
+
+Floats = npt.NDArray[np.float64]
+Indexes = npt.NDArray[np.int64]
+
+
+def train(head: Head, data: Set, chances: Floats, *, steps: int, rate: float, seed: int, batch: int = 128) -> None:
+    """Steps of AdamW on claims drawn by ``chances``; sentences and, where they are known, tokens count."""
+    rng = np.random.default_rng(seed)
+    optimiser = torch.optim.AdamW(head.parameters(), lr=rate, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.1)
+    head.train()
+    for _ in range(steps):
+        inputs, labels, supported = data.batch(rng.choice(len(chances), batch, p=chances / chances.sum()))
+        logits, tokens = head(*inputs)
+        loss = functional.binary_cross_entropy_with_logits(logits, supported)
+        known = labels >= 0
+        if known.any():
+            weight = torch.tensor(2.0)  # most tokens are supported
+            loss = loss + 0.5 * functional.binary_cross_entropy_with_logits(
+                tokens[known], labels[known].float(), pos_weight=weight
+            )
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)
+        optimiser.step()
+        schedule.step()
+    head.eval()
+
+
+@torch.inference_mode()
+def logits(model: Head | Ensemble, data: Set, indexes: Indexes) -> Floats:
+    parts = []
+    for part in np.array_split(indexes, max(1, len(indexes) // 256)):
+        found = model(*data.batch(part)[0])
+        parts.append((found if isinstance(model, Ensemble) else found[0]).numpy())
+    return np.concatenate(parts).astype(np.float64)
+
+
+def general_chances(data: Set, own: npt.NDArray[np.bool_]) -> Floats:
+    """For the first stage: all but RAGTruth, each collection's two kinds up to 1,000 claims' worth each."""
+    kinds = [(row["source"], row["supported"]) for row in data.rows]
+    counts = Counter(kinds)
+    chances = np.array([min(1.0, 1_000 / counts[kind]) for kind in kinds])
+    return chances * (own & ~_ragtruth(data))
+
+
+def answer_chances(data: Set, own: npt.NDArray[np.bool_]) -> Floats:
+    """For the second stage: RAGTruth's sentences, with a third of everything else so that nothing is unlearnt."""
+    real = own & _ragtruth(data) & np.array([row["source"][-1] not in "+~" for row in data.rows])
+    supported = np.array([row["supported"] for row in data.rows])
+    chances = real * np.where(supported, 1.0, 5.0)
+    made = own & _ragtruth(data) & ~real
+    general = general_chances(data, own)
+    return np.asarray(
+        0.6 * chances / chances.sum() + 0.1 * made / max(1, made.sum()) + 0.3 * general / general.sum(), np.float64
+    )
+
+
+def _ragtruth(data: Set) -> npt.NDArray[np.bool_]:
+    return np.array([row["source"].startswith("ragtruth") for row in data.rows])
+
+
+def regression(data: Set, indexes: Indexes, model: Ensemble) -> None:
+    """Fits the ensemble's logistic regression on RAGTruth's sentences, both kinds weighing the same."""
+    model.normal.fit(torch.from_numpy(data.features[indexes]))
+    features = model.normal(torch.from_numpy(data.features[indexes])).numpy()
+    supported = np.array([data.rows[i]["supported"] for i in indexes])
+    fitted = LogisticRegression(C=0.1, class_weight="balanced", max_iter=1_000).fit(features, supported)
+    with torch.no_grad():
+        model.linear.weight.copy_(torch.from_numpy(fitted.coef_))
+        model.linear.bias.copy_(torch.from_numpy(fitted.intercept_))
+
+
+def general_heads(data: Set, own: npt.NDArray[np.bool_], steps: int) -> list[Head]:
+    heads = []
+    chances = general_chances(data, own)
+    for seed in range(HEADS):
+        torch.manual_seed(seed)
+        head = Head(dropout=0.2)
+        head.normal.fit(torch.from_numpy(data.features[own]))
+        train(head, data, chances, steps=steps, rate=2e-3, seed=seed)
+        heads.append(head)
+    return heads
+
+
+def ensemble(data: Set, own: npt.NDArray[np.bool_], general: Sequence[Head], steps: int) -> Ensemble:
+    """Copies of ``general`` taught RAGTruth's sentences among ``own``, with a regression on them."""
+    model = Ensemble(len(general))
+    for seed, (into, head) in enumerate(zip(model.heads, general, strict=True)):
+        taught = copy.deepcopy(head)
+        train(taught, data, answer_chances(data, own), steps=steps, rate=1e-3, seed=seed)
+        into.load_state_dict(taught.state_dict())
+    regression(data, np.flatnonzero(own & real_answers(data)), model)
+    return model.eval()
+
+
+def real_answers(data: Set) -> npt.NDArray[np.bool_]:
+    return np.array([row["source"] in ("ragtruth_qa", "ragtruth_summary", "ragtruth_data2txt") for row in data.rows])
+
+
+def out_of_fold(data: Set, own: npt.NDArray[np.bool_], general: Sequence[Head], steps: int) -> tuple[Indexes, Floats]:
+    """Logits of the judge's own RAGTruth sentences, each from an ensemble that saw nothing of its document."""
+    fold = np.array([int(FOLDS * judge_data.share(f"fold/{row['group']}")) for row in data.rows])
+    found = np.zeros(len(data.rows))
+    for number in range(FOLDS):
+        model = ensemble(data, own & (fold != number), general, steps)
+        indexes = np.flatnonzero(own & real_answers(data) & (fold == number))
+        found[indexes] = logits(model, data, indexes)
+    indexes = np.flatnonzero(own & real_answers(data))
+    return indexes, found[indexes]
+
+
+def answers(data: Set, indexes: Indexes, of: Floats) -> tuple[list[str], Floats, npt.NDArray[np.bool_]]:
+    """Source, soft minimum and truth of each whole answer."""
+    groups: dict[str, list[int]] = {}
+    for position, i in enumerate(indexes):
+        groups.setdefault(data.rows[i]["answer"], []).append(position)
+    sources = [name.split("/")[0] for name in groups]
+    scores = np.array([soft_minimum(of[positions], SOFTNESS) for positions in groups.values()])
+    truth = np.array([all(data.rows[indexes[p]]["supported"] for p in positions) for positions in groups.values()])
+    return sources, scores, truth
+
+
+def calibration(scores: Floats, truth: npt.NDArray[np.bool_]) -> Calibration:
+    """By maximum likelihood."""
+    fitted = LogisticRegression(C=1e6).fit(scores[:, None], truth)
+    return Calibration(float(fitted.coef_[0, 0]), float(fitted.intercept_[0]))
+
+
+def threshold(scores: Floats, truth: npt.NDArray[np.bool_], parts: Sequence[npt.NDArray[np.bool_]]) -> float:
+    """Where the balanced accuracy, averaged over ``parts``, is best: the middle of those within half a point."""
+    grid = np.quantile(scores, np.linspace(0.02, 0.98, 193))
+    means = np.array([np.mean([balanced_accuracy(truth[p], scores[p] >= t) for p in parts]) for t in grid])
+    return float(np.median(grid[means >= means.max() - 0.005]))
+
+
+def settle(data: Set, indexes: Indexes, of: Floats) -> dict[str, Any]:
+    """Calibrations, thresholds and cross-validated figures, from logits of claims that the networks did not see."""
+    truth = np.array([data.rows[i]["supported"] for i in indexes])
+    source = np.array([data.rows[i]["source"] for i in indexes])
+    prose = source != "ragtruth_data2txt"  # chat answers rest on prose, not on a table
+    sentence = calibration(of[prose], truth[prose])
+    parts = [source[prose] == name for name in ("ragtruth_qa", "ragtruth_summary")]
+    sources, scores, whole = answers(data, indexes, of)
+    kind = np.array(sources)
+    held = np.isin(kind, ("ragtruth_qa", "ragtruth_summary"))
+    answer = calibration(scores[held], whole[held])
+    answer_parts = [kind[held] == name for name in ("ragtruth_qa", "ragtruth_summary")]
+    cut = threshold(scores[held], whole[held], answer_parts)
+    figures = {
+        name: {
+            "balanced_accuracy": round(balanced_accuracy(whole[kind == name], scores[kind == name] >= cut), 4),
+            "auroc": round(auroc(whole[kind == name], scores[kind == name]), 4),
+            "answers": int((kind == name).sum()),
+        }
+        for name in sorted(set(sources))
+    }
+    return {
+        "softness": SOFTNESS,
+        "sentence_calibration": {"slope": sentence.slope, "intercept": sentence.intercept},
+        "answer_calibration": {"slope": answer.slope, "intercept": answer.intercept},
+        "threshold": sentence(threshold(of[prose], truth[prose], parts)),
+        "answer_threshold": answer(cut),
+        "cross_validated": figures,
+    }
+
+
+def make(which: str, features: Path, out: Path, *, general_steps: int, answer_steps: int) -> None:
+    began = time.monotonic()
+    data = load(features, ("spans", "edits", "pairs", "corrupted"))
+    own = np.array([learner(row) == which for row in data.rows])
+    general = general_heads(data, own, general_steps)
+    print(f"{which}: general heads after {time.monotonic() - began:.0f} s", flush=True)
+    settled = settle(data, *out_of_fold(data, own, general, answer_steps))
+    print(f"{which}: {json.dumps(settled)}, {time.monotonic() - began:.0f} s", flush=True)
+    model = ensemble(data, own, general, answer_steps)
+    folder = out / which
+    folder.mkdir(parents=True, exist_ok=True)
+    base = load_file(features / "base.safetensors")
+    base["weights"] = base["weights"].half()
+    save_file(
+        base | {name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / "model.safetensors"
+    )
+    learnt = Counter(row["source"] for row, mine in zip(data.rows, own, strict=True) if mine)
+    config = {"name": f"judge-{which}", "version": VERSION, "encoder": Reader(LAYERS).name, "heads": HEADS, **settled}
+    config["claims"] = dict(sorted(learnt.items()))
+    (folder / "config.json").write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"{which}: written after {time.monotonic() - began:.0f} s", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--features", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("data/models/judge"))
+    parser.add_argument("--which", choices=("a", "b"))
+    parser.add_argument("--general-steps", type=int, default=1_500)
+    parser.add_argument("--answer-steps", type=int, default=250)
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    for which in [given.which] if given.which else ["b", "a"]:
+        make(which, given.features, given.out, general_steps=given.general_steps, answer_steps=given.answer_steps)
+
+
+if __name__ == "__main__":
+    main()
