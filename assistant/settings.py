@@ -78,6 +78,21 @@ class Review(_Group):
     """More ratings than this within a minute are refused."""
 
 
+class Training(_Group):
+    raters: Annotated[int, Field(ge=1)] = 1
+    """People who have to say that an answer is right, or wrong, before anything learns from it."""
+    per_person: Annotated[int, Field(ge=1)] = 1_000
+    """Examples from one person, at most."""
+    per_document: Annotated[int, Field(ge=1)] = 500
+    """Examples from one document, at most."""
+    examples: Annotated[int, Field(ge=1)] = 10_000
+    """Examples in all, at most: a random part of them where there are more."""
+    distractors: Annotated[float, Field(ge=0, le=1)] = 0.6
+    """Share of examples whose other passages are exchanged for ones that the search found less fitting."""
+    removed: Annotated[float, Field(ge=0, le=1)] = 0.15
+    """Share of examples that come once more without the passage that answers them: the right answer is to refuse."""
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="FIEL_",
@@ -108,6 +123,7 @@ class Settings(BaseSettings):
     limits: Limits = Limits()
     review: Review = Review()
     vllm: Vllm = Vllm()
+    training: Training = Training()
 
     @property
     def on_loopback(self) -> bool:

@@ -32,6 +32,7 @@ class LeftOut(StrEnum):
     GATE = "nearly a question of the gate"
     VALIDATION = "nearly a question of the validation"
     SEALED = "a sealed section supports what it says"
+    ANSWERABLE = "its passages support what was said not to be in the documents"
     UNSUPPORTED = "its passages do not support what it says"
 
 
@@ -117,11 +118,11 @@ def _resolve(same: Sequence[Rated], raters: int, result: Agreed) -> None:
     claims = list(_claims(same, result).values())
     standing = [claim for claim in claims if claim.ups and claim.lead > 0]
     standing.sort(key=lambda claim: (claim.lead, claim.ups[-1].created_at, claim.answer), reverse=True)
+    if standing:
+        _choose(standing, raters, result)
     for claim in claims:
         if claim not in standing:
             _reject(claim, raters, result)
-    if standing:
-        _choose(standing, raters, result)
 
 
 def _claims(same: Sequence[Rated], result: Agreed) -> dict[tuple[str, ...], _Claim]:

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.orm import Session
 
-from assistant.records import Document, Hit, Passage, Retrieval
+from assistant.records import Document, Hit, Retrieval
 from assistant.retrieval import keywords
 from assistant.retrieval.embeddings import Embedder
 from assistant.retrieval.keywords import Paragraph
 from assistant.retrieval.vectors import Near, Vectors
 from assistant.settings import Retrieval as Settings
-from assistant.store import documents
+from assistant.store import documents, passages
 from assistant.store.database import Database
 
 HITS = 50
@@ -49,8 +49,11 @@ class Search:
             near = [n for n in near if n.document_id in ready and n.generation == ready[n.document_id].generation]
             hits = _hits(session, query, _fused(near, paragraphs, vector_weight=self._settings.vector_weight)[:HITS])
             windows = _windows(hits, ready, size=self._settings.window, count=self._settings.passages)
-            passages = tuple(_passage(session, window, ready[window.document_id]) for window in windows)
-        return Retrieval(query=query, passages=passages, hits=tuple(hits))
+            shown = tuple(
+                passages.passage(session, ready[w.document_id], first=w.first, last=w.last, best=w.best, hits=w.hits)
+                for w in windows
+            )
+        return Retrieval(query=query, passages=shown, hits=tuple(hits))
 
 
 @dataclass(slots=True)
@@ -108,9 +111,8 @@ def _windows(hits: Sequence[Hit], ready: Mapping[int, Document], *, size: int, c
     opened: list[_Window] = []
     for hit in hits:
         if len(opened) < count and not any(window.holds(hit) for window in opened):
-            sentences = ready[hit.document_id].sentences
-            first = max(0, min(hit.sentence - (size - 1) // 2, sentences - size))
-            opened.append(_Window(hit.document_id, first, min(first + size, sentences) - 1, hit))
+            first, last = passages.around(ready[hit.document_id], hit, size=size)
+            opened.append(_Window(hit.document_id, first, last, hit))
     merged = _merged(opened)
     for window in merged:
         window.hits = sorted(hit.sentence for hit in hits if window.holds(hit))
@@ -128,23 +130,3 @@ def _merged(windows: Collection[_Window]) -> list[_Window]:
         else:
             merged.append(window)
     return sorted(merged, key=lambda window: -window.best.score)
-
-
-def _passage(session: Session, window: _Window, document: Document) -> Passage:
-    sentences = documents.sentences_between(session, document.id, window.first, window.last)
-    start, end = sentences[0].start, sentences[-1].end
-    best = next(sentence for sentence in sentences if sentence.index == window.best.sentence)
-    return Passage(
-        document_id=document.id,
-        lineage=document.lineage,
-        document=document.name,
-        scope=document.scope,
-        page=best.page,
-        section=best.section,
-        start=start,
-        end=end,
-        text="".join(sentence.text for sentence in sentences)[: end - start],
-        score=window.best.score,
-        sentences=tuple((sentence.index, sentence.start - start, sentence.end - start) for sentence in sentences),
-        hits=tuple(window.hits),
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from assistant.records import Exchange, ExchangeStatus, Reason, Review, Side
 from assistant.store import exchanges
-from assistant.store.tables import DocumentRow, ExchangeRow, GoldenRow, GroupRow, RatingRow, SentenceRow
+from assistant.store.tables import ExchangeRow, GoldenRow, GroupRow, RatingRow
 
 _AT_ONCE = 500
 
@@ -74,6 +74,29 @@ def accepted(session: Session) -> Iterator[Rated]:
         )
 
 
+def rated(exchange: Exchange) -> Rated:
+    """What ``accepted`` gives of an exchange that was loaded with its rating, outside the gate."""
+    assert exchange.rating is not None
+    assert exchange.group is not None
+    assert exchange.side is not None
+    rating, said = exchange.rating, exchange.rating.feedback
+    return Rated(
+        id=exchange.id,
+        person_id=rating.person_id,
+        group=exchange.group,
+        side=exchange.side,
+        question=exchange.question,
+        answer=exchange.answer,
+        complete=exchange.status is ExchangeStatus.COMPLETE,
+        value=said.value,
+        correction=said.correction,
+        accepted_answer=rating.accepted_answer,
+        reasons=said.reasons,
+        wrong_passages=said.wrong_passages,
+        created_at=exchange.created_at,
+    )
+
+
 def not_accepted(session: Session) -> Iterator[str]:
     """The ids of exchanges with a rating that waits for a reviewer or was rejected, outside the gate."""
     query = _learnable(select(ExchangeRow.id)).where(
@@ -106,21 +129,6 @@ def sealed_passages(session: Session) -> Iterator[str]:
 
 def sealed_groups(session: Session) -> frozenset[str]:
     return frozenset(session.scalars(select(GroupRow.key).where(GroupRow.side == Side.GATE)))
-
-
-def sections(session: Session, sentences: Collection[tuple[int, int]]) -> dict[tuple[int, int], tuple[str, str, int]]:
-    """Of sentences, named by document and index, those still stored: scope, lineage and section of each."""
-    found = {}
-    for document_id in {document_id for document_id, _ in sentences}:
-        indexes = [index for named, index in sentences if named == document_id]
-        query = (
-            select(SentenceRow.index, SentenceRow.section, DocumentRow.scope, DocumentRow.lineage)
-            .join(DocumentRow, DocumentRow.id == SentenceRow.document_id)
-            .where(SentenceRow.document_id == document_id, SentenceRow.index.in_(indexes), DocumentRow.retired == 0)
-        )
-        for row in session.execute(query):
-            found[document_id, row.index] = (row.scope, row.lineage, row.section)
-    return found
 
 
 def _learnable(query: Select) -> Select:  # type: ignore[type-arg]
