@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,10 +33,21 @@ class Registry:
     def path(self, version: str) -> Path:
         return self.folder / version
 
-    def add(self, source: Path, *, base: str, prompt_version: str, origin: str = "") -> Adapter:
+    def add(
+        self,
+        source: Path,
+        *,
+        base: str,
+        prompt_version: str,
+        origin: str = "",
+        run_id: int | None = None,
+        dataset_hash: str = "",
+        exchange_ids: Iterable[str] = (),
+    ) -> Adapter:
         """Copies a trained adapter in as a new version; ``source`` stays as it is.
 
-        ``base`` is the engine's ``model`` that it was trained for. Raises ModelError when it could not be served.
+        ``base`` is the engine's ``model`` that it was trained for, ``exchange_ids`` are what it learnt from.
+        Raises ModelError when it could not be served.
         """
         plain.check(plain.read_json(source / plain.CONFIG), name=source.name)
         incoming = self.folder / f"incoming-{uuid4().hex}"
@@ -54,7 +66,10 @@ class Registry:
                     prompt_version=prompt_version,
                     weights_hash=hashes[plain.WEIGHTS],
                     origin=origin,
+                    run_id=run_id,
+                    dataset_hash=dataset_hash,
                 )
+                adapters.record_exchanges(session, adapter.version, exchange_ids)
                 _write_manifest(incoming, adapter, hashes)
                 # What a kill left here between the move and the commit was never served, and has the same weights.
                 shutil.rmtree(self.path(adapter.version), ignore_errors=True)

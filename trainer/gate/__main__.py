@@ -13,8 +13,8 @@ import numpy as np
 from scipy import stats
 
 from assistant.errors import FielError
+from assistant.ledger import ALPHA
 from trainer.gate import record, simulate
-from trainer.gate.ledger import ALPHA
 from trainer.gate.paired import Array
 from trainer.gate.record import Record
 

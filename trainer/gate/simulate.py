@@ -14,10 +14,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.gate import ledger, paired, verdict
+from assistant import ledger
+from assistant.ledger import ALPHA, Ticket
+from trainer.gate import paired, screening, verdict
 from trainer.gate.comparison import MARGINS, Comparison
 from trainer.gate.items import Item, select
-from trainer.gate.ledger import ALPHA, Ticket
 from trainer.gate.paired import Array, gather
 from trainer.gate.record import Record
 from trainer.gate.verdict import Evidence, Outcome
@@ -49,7 +50,6 @@ class Years:
 class _Year:
     world: int
     tickets: list[Ticket] = field(default_factory=list)
-    tried: list[str] = field(default_factory=list)
 
 
 def years(record: Record, *, number: int, rng: np.random.Generator, alpha: float = ALPHA) -> Years:
@@ -128,12 +128,17 @@ def _tries(rng: np.random.Generator) -> Iterator[tuple[str, datetime, bool]]:
 def _pays(year: _Year, dataset: str, at: datetime, validation: NDArray[np.int64], record: Record) -> bool:
     gain = float(record.values["faithfulness"][validation].mean())
     nothing: frozenset[str] = frozenset()
-    if ledger.worth_a_ticket(gain=gain, dataset=dataset, tried=year.tried, rolled_back=nothing, exchanges=nothing):
+    if screening.worth_a_ticket(
+        gain=gain,
+        dataset=dataset,
+        tried=[ticket.dataset_hash for ticket in year.tickets],
+        rolled_back=nothing,
+        exchanges=nothing,
+    ):
         return False
     if not ledger.left(year.tickets, at):
         return False
-    year.tickets.append(Ticket(len(year.tickets) + 1, len(year.tickets) + 1, at))
-    year.tried.append(dataset)
+    year.tickets.append(Ticket(len(year.tickets) + 1, len(year.tickets) + 1, dataset, at))
     return True
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from assistant.ledger import ALPHA
 from trainer.gate import paired
 from trainer.gate.comparison import MARGINS, RATES, Comparison
-from trainer.gate.ledger import ALPHA
 from trainer.gate.paired import Groups, Paired
 
 ITEMS = 60

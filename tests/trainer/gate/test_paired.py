@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from assistant.ledger import ALPHA
 from trainer.gate import paired
-from trainer.gate.ledger import ALPHA
 from trainer.gate.paired import Groups, capped, gather
 
 differences = st.lists(st.floats(-1, 1), min_size=2, max_size=40)

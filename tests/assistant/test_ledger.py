@@ -5,19 +5,14 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainer.gate import ledger
-from trainer.gate.ledger import Ticket
+from assistant import ledger
+from assistant.ledger import Ticket
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
-NOTHING: frozenset[str] = frozenset()
 
 
 def tickets(*days_ago: float) -> list[Ticket]:
-    return [Ticket(n, 100 + n, NOW - timedelta(days=ago)) for n, ago in enumerate(days_ago, 1)]
-
-
-def worth(*, gain: float = 0.05, dataset: str = "new", tried: tuple[str, ...] = ()) -> str | None:
-    return ledger.worth_a_ticket(gain=gain, dataset=dataset, tried=tried, rolled_back=NOTHING, exchanges=NOTHING)
+    return [Ticket(n, 100 + n, str(n), NOW - timedelta(days=ago)) for n, ago in enumerate(days_ago, 1)]
 
 
 def test_twelve_equal_tickets_share_a_twentieth() -> None:
@@ -41,7 +36,7 @@ def test_no_year_ever_has_more_than_twelve(days: list[float], start: float) -> N
     for n, day in enumerate(sorted(days)):
         now = NOW + timedelta(days=day)
         if ledger.left(given_out, now):
-            given_out.append(Ticket(n, n, now))
+            given_out.append(Ticket(n, n, str(n), now))
     within = [t for t in given_out if NOW + timedelta(days=start) <= t.at < NOW + timedelta(days=start + 365)]
     assert len(within) <= 12
 
@@ -49,25 +44,3 @@ def test_no_year_ever_has_more_than_twelve(days: list[float], start: float) -> N
 def test_turning_the_clock_back_gives_no_tickets_back() -> None:
     spent = tickets(*range(12))
     assert ledger.left(spent, NOW - timedelta(days=200)) == 0
-
-
-def test_a_run_that_is_resumed_finds_its_own_ticket() -> None:
-    spent = tickets(3, 2)
-    assert ledger.of_run(spent, 102) == spent[1]
-    assert ledger.of_run(spent, 7) is None
-
-
-def test_what_costs_nothing() -> None:
-    assert worth() is None
-    assert worth(gain=0.0099) == "screened"
-    assert worth(dataset="old", tried=("old",)) == "unchanged"
-    assert worth(gain=float("nan")) == "screened"
-
-
-def test_a_rolled_back_dataset_needs_a_tenth_of_new_examples() -> None:
-    old = frozenset(map(str, range(90)))
-    enough = old | frozenset(map(str, range(100, 110)))
-    too_few = old | frozenset(map(str, range(100, 109)))
-    for exchanges, expected in ((old, "rolled_back"), (too_few, "rolled_back"), (enough, None)):
-        found = ledger.worth_a_ticket(gain=0.1, dataset="d", tried=(), rolled_back=old, exchanges=exchanges)
-        assert found == expected

@@ -14,18 +14,15 @@ TICKETS = 12
 ALPHA = 0.05 / TICKETS
 """The level of one try: .05 for twelve of them in a year."""
 YEAR = timedelta(days=365)
-SCREEN = 0.01
-"""The gain on validation below which a candidate is not worth a ticket."""
-NEW_AFTER_ROLLBACK = 0.10
-"""The share of new examples that a dataset needs before it is tried again after its adapter was rolled back."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A try that was paid for: which run's, and when. ``number`` counts all tickets of the installation from 1."""
+    """A try that was paid for: which run's, with which dataset, and when. ``number`` counts from 1."""
 
     number: int
     run_id: int
+    dataset_hash: str
     at: datetime
 
 
@@ -42,23 +39,3 @@ def next_at(tickets: Sequence[Ticket], now: datetime) -> datetime | None:
     if left(tickets, now):
         return None
     return sorted(ticket.at for ticket in tickets)[-TICKETS] + YEAR
-
-
-def of_run(tickets: Sequence[Ticket], run_id: int) -> Ticket | None:
-    return next((ticket for ticket in tickets if ticket.run_id == run_id), None)
-
-
-def worth_a_ticket(
-    *, gain: float, dataset: str, tried: Sequence[str], rolled_back: frozenset[str], exchanges: frozenset[str]
-) -> str | None:
-    """Why a candidate is not worth a ticket, as the name of the reason; None: it is.
-
-    ``gain`` over the champion is that on validation. ``dataset`` is the hash of what it learnt from, ``exchanges`` are
-    the ids of that; ``tried`` are the datasets that a ticket was spent on, and ``rolled_back`` the ids behind the
-    adapters that were rolled back.
-    """
-    if dataset in tried:
-        return "unchanged"
-    if rolled_back and len(exchanges - rolled_back) < NEW_AFTER_ROLLBACK * len(exchanges):
-        return "rolled_back"
-    return None if gain >= SCREEN else "screened"
