@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= ../shared/data
 JSON ?=
-bench = $(BIN)/python -m tests.bench.$(1) --data $(DATA) $(if $(JSON),--json $(JSON))
+ARGS ?=
+bench = $(BIN)/python -m tests.bench.$(1) --data $(DATA) $(if $(JSON),--json $(JSON)) $(ARGS)
 
 .PHONY: run setup setup-dev vllm check lint types imports test test-vllm clean
 
@@ -55,8 +56,11 @@ imports: setup-dev
 test: setup-dev
 	$(BIN)/python -m pytest
 
-test-vllm: setup-dev vllm # against a real vLLM, which takes about a minute to start
-	$(BIN)/python -m pytest -m vllm --timeout 900 tests/assistant/engines
+test-vllm: setup-dev vllm # against a real vLLM: six minutes on two quiet cores, or it is killed after 20
+	timeout 1200 $(BIN)/python -m pytest -m vllm --timeout 900 tests/assistant/engines
+
+bench-serving: setup-dev vllm
+	$(call bench,serving)
 
 bench-%: setup-dev
 	$(call bench,$*)

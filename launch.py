@@ -1,7 +1,8 @@
 """The command line of Fiel, and the place where its parts are built and wired.
 
 Every command is a client of the HTTP API: of the server that runs already, or else of one that is started for the
-length of the command. So there is one way in, and never a second owner of the state folder.
+length of the command. So there is one way in, and never a second owner of the state folder. Only ``retrain`` reads the
+log itself, beside a server or without one.
 """
 
 from __future__ import annotations
@@ -28,14 +29,11 @@ from assistant import cli, settings, state
 from assistant.errors import FielError, ModelError
 
 if TYPE_CHECKING:
-    import uvicorn
-
+    from assistant.api.server import Server
     from assistant.engines.base import Engine
     from assistant.entailment import Judge
     from assistant.services import Services
     from assistant.settings import Settings
-
-_GRACE = 5  # seconds that answers in flight get when the program stops
 
 
 def main() -> int:
@@ -44,6 +42,10 @@ def main() -> int:
         configuration = settings.load(**cli.overrides(arguments))
         if arguments.command == "serve":
             return serve(configuration)
+        if arguments.command == "retrain":  # needs the log alone, and so no server
+            from trainer.retrain import retrain
+
+            return retrain(configuration, dry_run=arguments.dry_run)
         address = _address(configuration)
         with client(configuration) as http:
             return cli.run(arguments, http, address=address)
@@ -103,11 +105,10 @@ def _http(server: state.Server | None) -> httpx.Client:
 
 
 @contextmanager
-def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> Iterator[tuple[uvicorn.Server, str]]:
+def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> Iterator[tuple[Server, str]]:
     """All parts built, wired and announced; undone in reverse order."""
-    import uvicorn
-
     from assistant import api
+    from assistant.api.server import Server
     from assistant.engines.starting import StartingEngine
 
     host, port = listener.getsockname()[:2]
@@ -129,8 +130,7 @@ def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> 
             app = mount(app, services)
         engine.start()  # last, because its imports take seconds: the page is there before
         stack.enter_context(state.announced(configuration.state, announcement))
-        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE)
-        yield uvicorn.Server(config), address
+        yield Server(app, services.adapters), address
 
 
 def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services:
@@ -200,11 +200,16 @@ def _judge() -> Judge:
 
 
 def _engine(configuration: Settings, *, aloud: bool) -> Engine:
-    """``aloud``: nobody may be asking when it fails, so it is said on the terminal too."""
+    """``aloud``: nobody may be asking when it fails or takes another model, so it is said on the terminal too."""
     from assistant.engines import choose
 
+    def tell(what: str) -> None:
+        logging.getLogger(__name__).warning(what)
+        if aloud:
+            print(f"fiel: {what}", file=sys.stderr, flush=True)
+
     try:
-        return choose.build(configuration)
+        return choose.build(configuration, tell=tell)
     except ModelError as error:
         if aloud:
             print(f"fiel: {error}", file=sys.stderr, flush=True)

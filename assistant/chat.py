@@ -111,7 +111,7 @@ class Chat:
             turns, private = tuple(history[-_TURNS:]), private or bool(history)
         if (reason := self._engine.notice) is not None:
             yield Waiting(reason)
-        await self._adapters.ready()
+        await self._ready()
         query = await self._search_query(question, turns)
         scopes = (SHARED, person.scope)
         found = await asyncio.to_thread(self._search.search, query, scopes=scopes, document_ids=document_ids)
@@ -275,7 +275,11 @@ class Chat:
             except EngineLostError:
                 if said or last_try:  # what the person has read cannot be taken back
                     raise
-                await self._adapters.ready()
+                await self._ready()
+
+    async def _ready(self) -> None:
+        with self.metrics.questions_waiting():
+            await self._adapters.ready()
 
     def _finish(self, exchange: Exchange) -> None:
         with self._database.write() as session:

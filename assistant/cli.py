@@ -53,6 +53,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     promote.add_argument("version", metavar="VERSION")
     promote.add_argument("--reason", default="", help="why, if it did not pass the gate")
     commands.add_parser("rollback", help="let the adapter answer that did so before")
+    retrain = commands.add_parser("retrain", help="train an adapter on what people have rated")
+    retrain.add_argument("--dry-run", action="store_true", help="say what would be learnt and what it would take")
     parsed = parser.parse_args(arguments)
     parsed.command = parsed.command or "serve"
     return parsed

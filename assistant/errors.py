@@ -8,6 +8,7 @@ FielError
 ├── NotAllowedError       known, but not permitted to you
 ├── TooOftenError         permitted, but not that often
 ├── InputError            what was sent cannot be used as it is
+├── RunCancelledError     a run ends because somebody asked for it
 ├── DocumentError         a file cannot be read; the text says why and what to do
 └── EngineError           the language model failed
     ├── ModelError        a model or an adapter cannot be loaded
@@ -45,6 +46,10 @@ class TooOftenError(FielError):
 
 
 class InputError(FielError):
+    pass
+
+
+class RunCancelledError(FielError):
     pass
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -37,12 +38,19 @@ class Metrics:
         )
         self._running = Gauge("fiel_answers_running", "Answers being given.", ["adapter"], registry=here)
         self._waiting = Gauge("fiel_engine_waiting", "1 while questions wait for the language model.", registry=here)
+        self._line = Gauge(
+            "fiel_questions_waiting", "Questions in line while the language model starts.", registry=here
+        )
         self._queue = Gauge("fiel_documents_queued", "Documents that wait to be indexed.", registry=here)
         self._ratings = Gauge("fiel_ratings", "Ratings by adapter and value.", ["adapter", "value"], registry=here)
         self._live = Gauge("fiel_live_adapter", "1 for the adapter that answers.", ["adapter", "model"], registry=here)
         self._fallback = Gauge(
             "fiel_champion_not_served", "1 while another version answers for the champion.", registry=here
         )
+
+    def questions_waiting(self) -> AbstractContextManager[None]:
+        """In this block a question waits in line for the language model."""
+        return self._line.track_inprogress()
 
     def finished(self, exchange: Exchange) -> None:
         """An answer has ended, in whatever way."""

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from assistant.engines import plain
@@ -44,12 +45,13 @@ class Registry:
         dataset_hash: str = "",
         exchange_ids: Iterable[str] = (),
     ) -> Adapter:
-        """Copies a trained adapter in as a new version; ``source`` stays as it is.
+        """Copies a trained adapter in as a new version; ``source`` stays as it is, its manifest is kept in the new one.
 
         ``base`` is the engine's ``model`` that it was trained for, ``exchange_ids`` are what it learnt from.
         Raises ModelError when it could not be served.
         """
         plain.check(plain.read_json(source / plain.CONFIG), name=source.name)
+        training = plain.read_json(source / plain.MANIFEST) if (source / plain.MANIFEST).is_file() else {}
         incoming = self.folder / f"incoming-{uuid4().hex}"
         incoming.mkdir(parents=True)
         try:
@@ -70,7 +72,7 @@ class Registry:
                     dataset_hash=dataset_hash,
                 )
                 adapters.record_exchanges(session, adapter.version, exchange_ids)
-                _write_manifest(incoming, adapter, hashes)
+                _write_manifest(incoming, adapter, hashes, training=training)
                 # What a kill left here between the move and the commit was never served, and has the same weights.
                 shutil.rmtree(self.path(adapter.version), ignore_errors=True)
                 incoming.rename(self.path(adapter.version))
@@ -102,13 +104,14 @@ def _hashes(folder: Path) -> dict[str, str]:
     return hashes
 
 
-def _write_manifest(folder: Path, adapter: Adapter, hashes: dict[str, str]) -> None:
+def _write_manifest(folder: Path, adapter: Adapter, hashes: dict[str, str], *, training: dict[str, Any]) -> None:
     manifest = {
         "version": adapter.version,
         "base": adapter.base,
         "prompt_version": adapter.prompt_version,
         "origin": adapter.origin,
         "files": hashes,
+        "training": training,
         "created_at": datetime.now(UTC).isoformat(),
     }
     (folder / plain.MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

@@ -91,6 +91,32 @@ class Training(_Group):
     """Share of examples whose other passages are exchanged for ones that the search found less fitting."""
     removed: Annotated[float, Field(ge=0, le=1)] = 0.15
     """Share of examples that come once more without the passage that answers them: the right answer is to refuse."""
+    rank: Annotated[int, Field(ge=1, le=32)] = 16
+    """Rank of the adapter's matrices."""
+    alpha: Annotated[int, Field(ge=1)] = 32
+    """Weight of the adapter, times the rank."""
+    rslora: bool = False
+    """Whether the weight is divided by the square root of the rank instead of the rank (rsLoRA)."""
+    learning_rates: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)] = [5e-5, 1e-4, 2e-4, 4e-4]
+    """Learning rates that are tried, the first time and whenever the examples have doubled; the best one is taken."""
+    sweep_steps: Annotated[int, Field(ge=1)] = 40
+    """Steps for each try of a learning rate, at most; never more than an epoch."""
+    epochs: Annotated[float, Field(gt=0)] = 3.0
+    """How often each example is seen, at most: training stops when the validation gets no better."""
+    batch: Annotated[int, Field(ge=1)] = 16
+    """Examples in a step, about."""
+    preference: Literal["off", "kto"] = "off"
+    """Whether what people rejected is learnt from, too (KTO), after the supervised training."""
+    negatives: Annotated[int, Field(ge=2)] = 100
+    """Rejected answers that there have to be for that."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where to train. auto: on a GPU where there is one."""
+    four_bit: bool = False
+    """Whether the base model is held in 4 bits while training on a GPU (needs bitsandbytes)."""
+    hours: Annotated[float, Field(gt=0)] = 6.0
+    """A training that would take longer is refused before it begins."""
+    niceness: Annotated[int, Field(ge=0, le=19)] = 10
+    """How far training stands back behind everything else on the machine."""
 
 
 class Settings(BaseSettings):

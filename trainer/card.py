@@ -17,9 +17,11 @@ FILES = ("train", "validation", "preferences", "undesirable", "retrieval")
 """The files of a dataset, each ``.jsonl``.
 
 ``train`` and ``validation``: ``{"exchange", "origin", "language", "document", "prompt": [{"role", "content"}, …],
-"completion"}``; ``preferences``: ``{"exchange", "prompt", "chosen", "rejected"}``; ``undesirable``: ``{"exchange",
-"prompt", "completion"}``; ``retrieval``: ``{"exchange", "question", "passages": [{"document_id", "start", "end",
-"wrong"}]}``. ``left_out.jsonl`` names every exchange that taught nothing: ``{"exchange", "reason"}``.
+"completion"}``, and for validation ``passages``, the texts.
+``preferences``: ``{"exchange", "prompt", "chosen", "rejected"}``.
+``undesirable``: ``{"exchange", "prompt", "completion"}``.
+``retrieval``: ``{"exchange", "question", "passages": [{"document_id", "start", "end", "wrong"}]}``.
+``left_out.jsonl`` names every exchange that taught nothing: ``{"exchange", "reason"}``.
 """
 
 

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy.orm import Session
@@ -217,7 +218,7 @@ class _Build:
 
     def _write(self, name: str, lesson: _Lesson, shown: raft.Shown) -> None:
         exchange = lesson.exchange
-        row = {
+        row: dict[str, Any] = {
             "exchange": exchange.id,
             "origin": lesson.origin,
             "language": language.detect(exchange.question),
@@ -225,6 +226,8 @@ class _Build:
             "prompt": _prompt(replace(exchange, passages=shown.passages)),
             "completion": shown.answer,
         }
+        if name == "validation":  # a judge will want to read them
+            row["passages"] = [passage.text for passage in shown.passages]
         self._writer.write(name, row)
 
 

@@ -79,6 +79,17 @@ class Engine(Protocol):
         """
         ...
 
+    async def generate_many(
+        self, prompts: Sequence[Sequence[Message]], *, sampling: Sampling, adapter: str | None = None
+    ) -> list[str]:
+        """The whole answers to many prompts, in their order: worked on in batches, for who measures and does not read
+        along. Chats go on beside it. Cancelling it stops the model.
+
+        Raises as ``stream`` does, ContextError before anything is generated; the answers so far are lost then, so
+        whoever has hours of work asks for some dozens at a time.
+        """
+        ...
+
     @property
     def adapters(self) -> frozenset[str]:
         """The versions that are loaded."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assistant.engines.base import Engine, model_name
@@ -23,10 +24,14 @@ GPU_MODEL = "Qwen/Qwen3-4B-Instruct-2507"
 _LONGEST_CONTEXT = 32_768  # tokens; beyond, one request alone could fill the memory
 _GPU_SHARE = 0.5  # of what is free: training finds the other half
 _CPU_SHARE = 0.1  # of the main memory, for keys and values
+_SMALL = 400_000_000  # bytes of weights; below, threads wait for each other longer than they compute
 
 
-def build(settings: Settings) -> Engine:
-    """The engine of the settings. Reads weights or starts a server, which takes a while. Raises ModelError."""
+def build(settings: Settings, *, tell: Callable[[str], None] = _log.warning) -> Engine:
+    """The engine of the settings. Reads weights or starts a server, which takes a while. Raises ModelError.
+
+    ``tell`` is told in plain words when another model has to be taken than the one that was wanted.
+    """
     gpu = gpu_memory()
     python = settings.vllm.folder / "bin" / "python"
     if settings.engine == "local" or (
@@ -41,11 +46,12 @@ def build(settings: Settings) -> Engine:
     servers: Sequence[Server]
     if settings.vllm_url is not None:
         model, template = settings.model, Template(settings.model)
-        servers = [RemoteServer(url.strip()) for url in settings.vllm_url.split(",")]
+        zeros = _zeros(settings, template)  # nobody says what those servers run on
+        servers = [RemoteServer(url.strip(), zeros=zeros) for url in settings.vllm_url.split(",")]
     elif not python.exists():
         raise ModelError(f"There is no vLLM in {settings.vllm.folder}. Install it with 'make vllm'.")
     else:
-        model, template = _model(settings, gpu=gpu is not None)
+        model, template = _model(settings, tell, gpu=gpu is not None)
         servers = [child_server(settings, model, template, gpu=gpu)]
     for each in servers:
         each.start()
@@ -62,18 +68,25 @@ def child_server(
         served=model_name(model),
         log=settings.state / "logs" / "vllm.log",
         options=[*_options(settings, template, gpu), *settings.vllm.options],
-        environment=_environment(settings, gpu),
+        environment=_environment(settings, template, gpu),
+        zeros=_zeros(settings, template) if gpu is None else None,
     )
 
 
-def _model(settings: Settings, *, gpu: bool) -> tuple[str, Template]:
+def _zeros(settings: Settings, template: Template) -> Path:
+    from assistant.engines import lora  # noqa: PLC0415
+
+    return lora.zeros(template.source, settings.state / "zeros" / model_name(template.source).replace("/", "--"))
+
+
+def _model(settings: Settings, tell: Callable[[str], None], *, gpu: bool) -> tuple[str, Template]:
     from assistant.engines.template import Template  # noqa: PLC0415
 
     if gpu and "model" not in settings.model_fields_set:
         try:
             return GPU_MODEL, Template(GPU_MODEL)
         except ModelError as error:
-            _log.warning("%s The bundled starter is served instead.", error)
+            tell(f"{error} The bundled starter is served instead.")
     return settings.model, Template(settings.model)
 
 
@@ -90,11 +103,16 @@ def _options(settings: Settings, template: Template, gpu: tuple[int, int] | None
     return [*options, "--gpu-memory-utilization", f"{share:.3f}"]
 
 
-def _environment(settings: Settings, gpu: tuple[int, int] | None) -> dict[str, str]:
+def _environment(settings: Settings, template: Template, gpu: tuple[int, int] | None) -> dict[str, str]:
     environment = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
     if gpu is None:
         share = settings.vllm.memory_share or _CPU_SHARE
         environment["VLLM_CPU_KVCACHE_SPACE"] = str(max(1, int(share * _main_memory() / 2**30)))
+        # Tied to cores of its own, it would wait for whatever else runs on them: the program, training, a second one.
+        environment["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
+        weights = [path.stat().st_size for path in Path(template.source).glob("*.safetensors")]
+        if weights and sum(weights) < _SMALL:
+            environment["OMP_NUM_THREADS"] = "1"
     return environment
 
 

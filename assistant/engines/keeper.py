@@ -17,9 +17,9 @@ import sys
 
 def main() -> int:
     grace, command = float(sys.argv[1]), sys.argv[2:]
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the parent's word counts alone
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the parent's word counts alone; not before, or the command
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # would be born deaf to them
     ended = os.pidfd_open(child.pid)
     ready, _, _ = select.select([sys.stdin, ended], [], [])
     if ended not in ready:

@@ -20,7 +20,7 @@ from transformers.utils import logging as transformers_logging
 
 from assistant.engines import lora
 from assistant.engines.base import Delta, Sampling, model_name
-from assistant.engines.generation import generate
+from assistant.engines.generation import HALF, batches, generate, generate_batch
 from assistant.engines.template import STARTER, Template, damaged, not_there, source_of
 from assistant.errors import EngineError, ModelError
 from assistant.records import Message
@@ -82,14 +82,33 @@ class LocalEngine:
         self, messages: Sequence[Message], *, sampling: Sampling, adapter: str | None = None
     ) -> AsyncGenerator[Delta, None]:
         model = self._with_adapter(adapter)
-        prompt = await asyncio.to_thread(
-            self._template.prompt, messages, answer=sampling.max_tokens, context=self.context_tokens
-        )
+        prompt = await self._prompt(messages, sampling)
         async with self._turns:
             steps = generate(model, prompt, sampling, ends=self._ends, decode=self._template.decoded)
             while (delta := await self._work(partial(next, steps, None))) is not None:
                 if delta.text or delta.finish:
                     yield delta
+
+    async def generate_many(
+        self, prompts: Sequence[Sequence[Message]], *, sampling: Sampling, adapter: str | None = None
+    ) -> list[str]:
+        model = self._with_adapter(adapter)
+        encoded = [await self._prompt(messages, sampling) for messages in prompts]
+        texts = [""] * len(encoded)
+        for places in batches(encoded, answer=sampling.max_tokens):
+            steps = generate_batch(model, [encoded[place] for place in places], sampling, ends=self._ends)
+            answers: list[list[int]] = []
+            async with self._turns:
+                while (step := await self._work(partial(next, steps, None))) is not None:
+                    answers = step
+            for place, answer in zip(places, answers, strict=True):
+                texts[place] = self._template.decoded(answer).rstrip(HALF)
+        return texts
+
+    async def _prompt(self, messages: Sequence[Message], sampling: Sampling) -> list[int]:
+        return await asyncio.to_thread(
+            self._template.prompt, messages, answer=sampling.max_tokens, context=self.context_tokens
+        )
 
     @property
     def adapters(self) -> frozenset[str]:

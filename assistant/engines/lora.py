@@ -1,4 +1,4 @@
-"""Puts a LoRA adapter from disk onto a model without touching the model: peft, for the local engine."""
+"""What peft does for the engines: puts an adapter from disk onto a model without touching it; makes one of zeros."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
-from peft import PeftConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+import torch
+from peft import LoraConfig, PeftConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors import SafetensorError
-from safetensors.torch import load_file
-from transformers import PreTrainedModel
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from assistant.engines import plain
 from assistant.errors import ModelError
@@ -38,6 +39,28 @@ def adapted(base: PreTrainedModel, folder: Path, *, base_names: Collection[str])
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise ModelError(f"The adapter {folder.name} cannot be loaded: {error}") from error
     return cast(PreTrainedModel, model.get_base_model().eval())
+
+
+def zeros(source: str, folder: Path) -> Path:
+    """An adapter in ``folder`` with which the model of ``source`` speaks as without any; written unless it is there.
+
+    Reads the model's config alone. Raises ModelError when it cannot be made.
+    """
+    if (folder / plain.WEIGHTS).is_file():
+        return folder
+    try:
+        with torch.device("meta"):  # shapes without numbers
+            config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+            base = AutoModelForCausalLM.from_config(config)  # type: ignore[no-untyped-call]
+            model = get_peft_model(base, LoraConfig(r=1, target_modules="all-linear"))
+        shapes = {name: t.shape for name, t in get_peft_model_state_dict(model, save_embedding_layers=False).items()}
+        model.peft_config["default"].save_pretrained(str(folder))
+        incoming = folder / f"{plain.WEIGHTS}.incoming"
+        save_file({name: torch.zeros(shape) for name, shape in shapes.items()}, incoming)
+        incoming.rename(folder / plain.WEIGHTS)  # last: whoever finds it finds it whole
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise ModelError(f"No adapter can be made for the model {source}: {error}") from error
+    return folder
 
 
 def _sharing_copy(base: PreTrainedModel) -> PreTrainedModel:

@@ -25,12 +25,18 @@ from assistant.errors import ModelError
 
 _log = logging.getLogger(__name__)
 
-SLOTS = 4
-"""Adapters that can answer at the same time: the live one, the one before, one being loaded, one being measured."""
+SLOTS = 5
+"""Adapters that can answer at the same time: the live one, the one before, one being loaded, one being measured, and
+the one of zeros."""
 
+LOADING = 120
+"""Seconds that reading an adapter may take."""
+
+_UNCHANGED = "-unchanged"  # ends the name of the base model when it is asked through an adapter of zeros
 _GRACE = 20  # seconds that answers get to finish when the server is stopped
 _LONGEST_START = 1800  # seconds; a first start may download the model
 _LONGEST_DOUBT = 30  # seconds a server that stopped answering gets before it is started again
+_LEFT_ALONE = 30  # seconds until a server that could not serve what the others do is tried again
 _STEADY = 300  # seconds after which a server that dies is started again at once
 _LONGEST_PAUSE = 60  # seconds between two tries
 _TAIL = 15  # lines of the log shown when it fails
@@ -39,12 +45,14 @@ _TAIL = 15  # lines of the log shown when it fails
 class Server:
     """A vLLM server at ``address``. While ``notice`` is None it can be asked.
 
-    ``served`` is the name of its base model, ``root`` where it read it from, ``context`` its longest request in tokens;
-    all of them are known once it has come up. ``adapters`` are the versions that it was given since it last came up,
+    ``served`` is the name by which its base model is asked, ``root`` where it read it from, ``context`` its longest
+    request in tokens; all of them are known once it has come up. ``zeros`` is an adapter of zeros through which the
+    base is asked: vLLM's CPU kernels take "no adapter", index -1, for the last slot, and answer with whatever adapter
+    lies there; the GPU's leave such rows out. ``adapters`` are the versions that it was given since it last came up,
     ``running`` the requests that it is answering: both are the engine's to keep.
     """
 
-    def __init__(self, address: str, notice: str) -> None:
+    def __init__(self, address: str, notice: str, zeros: Path | None) -> None:
         self.address = address
         self.notice: str | None = notice
         self.starts = 0
@@ -52,9 +60,11 @@ class Server:
         self.context = 0
         self.adapters: set[str] = set()
         self.running = 0
+        self.zeros = zeros
         self._up: Future[None] = _pending()
         self._turning = threading.Lock()
         self._doubted = threading.Event()
+        self._left_alone = 0.0
         self._closing = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="vllm", daemon=True)
 
@@ -68,6 +78,13 @@ class Server:
     def doubt(self) -> None:
         """To be told of a request that failed: the server counts as away until it has been looked at."""
         self._down("The language model does not answer and is being looked at. Questions wait for it.")
+        self._doubted.set()
+
+    def leave_out(self, notice: str) -> None:
+        """To be told when it cannot serve what the others do: it counts as away, and is looked at again after a while.
+        Only for one of several."""
+        self._left_alone = _LEFT_ALONE
+        self._down(notice)
         self._doubted.set()
 
     def close(self) -> None:
@@ -106,18 +123,31 @@ class Server:
                 if http.get("/health").is_error:
                     return False
                 models = http.get("/v1/models").raise_for_status().json()["data"]
+                base = next(model for model in models if model["parent"] is None)
+                self.served = self._name_to_ask(http, base["id"], {model["id"] for model in models})
         except (httpx.HTTPError, ValueError, KeyError):
             return False
-        base = next(model for model in models if model["parent"] is None)
-        self.served, self.root, self.context = base["id"], base["root"], base["max_model_len"]
+        self.root, self.context = base["root"], base["max_model_len"]
         return True
+
+    def _name_to_ask(self, http: httpx.Client, base: str, known: set[str]) -> str:
+        if self.zeros is None:
+            return base
+        name = f"{base}{_UNCHANGED}"
+        if name not in known:
+            adapter = {"lora_name": name, "lora_path": str(self.zeros.resolve())}
+            answer = http.post("/v1/load_lora_adapter", json=adapter, timeout=LOADING)
+            if answer.is_error:  # as of a server without adapters, which then has none to mix in
+                _log.warning("vLLM at %s takes no adapter of zeros: %s", self.address, answer.text[:500])
+                return base
+        return name
 
 
 class RemoteServer(Server):
     """A server that runs elsewhere. It is waited for, for as long as it is away."""
 
-    def __init__(self, address: str) -> None:
-        super().__init__(address.rstrip("/"), f"The language model at {address} is being waited for.")
+    def __init__(self, address: str, *, zeros: Path | None = None) -> None:
+        super().__init__(address.rstrip("/"), f"The language model at {address} is being waited for.", zeros)
 
     def _watch(self) -> None:
         while not self._closing.is_set():
@@ -125,6 +155,8 @@ class RemoteServer(Server):
                 self._doubted.clear()
                 self._came_up()
                 self._doubted.wait()
+                self._closing.wait(self._left_alone)
+                self._left_alone = 0.0
             else:
                 self._down(f"The language model at {self.address} does not answer. Questions wait for it.")
                 self._closing.wait(1)
@@ -138,16 +170,25 @@ class ChildServer(Server):
     """
 
     def __init__(
-        self, *, python: Path, source: str, served: str, log: Path, options: Sequence[str], environment: dict[str, str]
+        self,
+        *,
+        python: Path,
+        source: str,
+        served: str,
+        log: Path,
+        options: Sequence[str],
+        environment: dict[str, str],
+        zeros: Path | None = None,
     ) -> None:
-        super().__init__("", _starting(0))
+        super().__init__("", _starting(0), zeros)
         self._log = log
         self._environment = {k: v for k, v in os.environ.items() if not k.startswith("FIEL_")} | environment
         # The vllm command of the CPU build does not work; its server's module does.
         self._command = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", source]
         self._command += ["--served-model-name", served, "--host", "127.0.0.1", "--api-server-count", "1"]
         self._command += ["--enable-lora", "--max-loras", str(SLOTS), "--max-cpu-loras", str(2 * SLOTS)]
-        self._command += ["--max-lora-rank", str(plain.MAX_RANK), "--shutdown-timeout", str(_GRACE), *options]
+        self._command += ["--max-lora-rank", str(plain.MAX_RANK), "--shutdown-timeout", str(_GRACE)]
+        self._command += ["--disable-uvicorn-access-log", *options]
 
     def _watch(self) -> None:
         self._log.parent.mkdir(parents=True, exist_ok=True)

@@ -87,6 +87,11 @@ class StartingEngine:
             async for delta in deltas:
                 yield delta
 
+    async def generate_many(
+        self, prompts: Sequence[Sequence[Message]], *, sampling: Sampling, adapter: str | None = None
+    ) -> list[str]:
+        return await self._engine.generate_many(prompts, sampling=sampling, adapter=adapter)
+
     @property
     def adapters(self) -> frozenset[str]:
         return self._engine.adapters

@@ -53,6 +53,20 @@ class Template:
             )
         return tokens
 
+    def completion(self, messages: Sequence[Message], answer: str) -> list[int]:
+        """The tokens of an answer to ``messages`` as the model is to write it, with the token that ends it.
+
+        Together with ``encoded(messages)`` it is what a model is trained on: the very tokens that it is asked with.
+        """
+        chat = self._chat(messages)
+        prompt = self._text(chat, add_generation_prompt=True)
+        whole = self._text([*chat, {"role": "assistant", "content": self._plain(answer)}])
+        # Some templates write past answers in another way than they ask for new ones: then the bare answer it is.
+        written = whole.removeprefix(prompt) if whole.startswith(prompt) else self._plain(answer)
+        tokens = cast(list[int], self.tokenizer.encode(written, add_special_tokens=False))
+        end = cast(int, self.tokenizer.eos_token_id)
+        return tokens[: tokens.index(end) + 1] if end in tokens else [*tokens, end]
+
     def decoded(self, tokens: list[int]) -> str:
         return cast(str, self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
@@ -67,14 +81,23 @@ class Template:
         return True
 
     def _encode(self, messages: tuple[Message, ...]) -> list[int]:
+        try:
+            return self._render(self._chat(messages))
+        except TemplateError as error:
+            raise EngineError(f"The model's chat template refuses this conversation: {error}") from error
+
+    def _chat(self, messages: Sequence[Message]) -> list[dict[str, str]]:
         chat = [{"role": message.role, "content": self._plain(message.content)} for message in messages]
         if not self._system_role and len(chat) > 1 and chat[0]["role"] == "system":
             system = chat.pop(0)
             chat[0]["content"] = f"{system['content']}\n\n{chat[0]['content']}"
-        try:
-            return self._render(chat)
-        except TemplateError as error:
-            raise EngineError(f"The model's chat template refuses this conversation: {error}") from error
+        return chat
+
+    def _text(self, chat: list[dict[str, str]], *, add_generation_prompt: bool = False) -> str:
+        return cast(
+            str,
+            self.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=add_generation_prompt),
+        )
 
     def _render(self, chat: list[dict[str, str]]) -> list[int]:
         tokens = self.tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ import httpx
 
 from assistant.engines import plain
 from assistant.engines.base import Delta, Sampling, model_name
-from assistant.engines.server import Server
+from assistant.engines.server import LOADING, Server
 from assistant.engines.template import Template
 from assistant.errors import ContextError, EngineError, EngineLostError, ModelError
 from assistant.records import Message, Usage
 
+_log = logging.getLogger(__name__)
+
 _SILENCE = 300  # seconds without a token after which a server counts as lost; a full one lets requests wait
-_LOADING = 120  # seconds that reading an adapter may take
+_AT_ONCE = 64  # requests of one call that vLLM is given at a time, for it to batch
 
 
 class VllmEngine:
@@ -81,9 +84,7 @@ class VllmEngine:
         self, messages: Sequence[Message], *, sampling: Sampling, adapter: str | None = None
     ) -> AsyncGenerator[Delta, None]:
         server = self._choose(adapter)
-        prompt = await asyncio.to_thread(
-            self._template.prompt, messages, answer=sampling.max_tokens, context=server.context
-        )
+        prompt = await self._prompt(messages, sampling, context=server.context)
         body = {
             "model": adapter or server.served,
             "prompt": prompt,
@@ -106,6 +107,28 @@ class VllmEngine:
         finally:
             server.running -= 1
 
+    async def generate_many(
+        self, prompts: Sequence[Sequence[Message]], *, sampling: Sampling, adapter: str | None = None
+    ) -> list[str]:
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def answer(messages: Sequence[Message]) -> str:
+            async with turns, aclosing(self.stream(messages, sampling=sampling, adapter=adapter)) as deltas:
+                return "".join([delta.text async for delta in deltas])
+
+        for messages in prompts:
+            await self._prompt(messages, sampling, context=self.context_tokens)
+        asked = [asyncio.ensure_future(answer(messages)) for messages in prompts]
+        try:
+            return await asyncio.gather(*asked)
+        finally:
+            for each in asked:
+                each.cancel()
+            await asyncio.gather(*asked, return_exceptions=True)
+
+    async def _prompt(self, messages: Sequence[Message], sampling: Sampling, *, context: int) -> list[int]:
+        return await asyncio.to_thread(self._template.prompt, messages, answer=sampling.max_tokens, context=context)
+
     @property
     def adapters(self) -> frozenset[str]:
         """The versions that every server has which can be asked."""
@@ -118,14 +141,19 @@ class VllmEngine:
         # vLLM itself takes an adapter of any base.
         await asyncio.to_thread(plain.checked, folder, base_names={self._model, self._template.source})
         self._known.add(version)
-        try:
-            for server in self._up:
-                if version not in server.adapters:
-                    await self._load(server, version, folder)
-        except EngineError as error:
-            if isinstance(error, ModelError):
-                await self._unload(version)
-            raise
+        answering = [server for server in self._up if version in server.adapters]
+        for server in self._up:
+            if version in server.adapters:
+                continue
+            try:
+                await self._load(server, version, folder)
+            except ModelError as error:
+                if not answering:
+                    await self._unload(version)
+                    raise
+                # It came back and cannot have what the others answer with: they go on without it.
+                _log.error("the vLLM server at %s is left out: %s", server.address, error)
+                server.leave_out(f"The language model at {server.address} is left out: {error}")
 
     async def unload_adapter(self, version: str) -> None:
         if version not in self._known:
@@ -176,7 +204,7 @@ class VllmEngine:
 
     async def _told(self, server: Server, what: str, body: dict[str, str]) -> httpx.Response:
         try:
-            return await self._http.post(f"{server.address}/v1/{what}", json=body, timeout=_LOADING)
+            return await self._http.post(f"{server.address}/v1/{what}", json=body, timeout=LOADING)
         except httpx.TransportError as error:
             raise _lost(server) from error
 
@@ -200,8 +228,9 @@ class VllmEngine:
 
     def _refused(self, server: Server, response: httpx.Response, adapter: str | None) -> EngineError:
         if response.status_code == 404:
-            # It was started again without our noticing, and has forgotten its adapters.
-            return _lost(server) if adapter in self._known else ModelError(f"The adapter {adapter} is not loaded.")
+            # It was started again without our noticing, and has forgotten its adapters, the one of zeros too.
+            known = adapter is None or adapter in self._known
+            return _lost(server) if known else ModelError(f"The adapter {adapter} is not loaded.")
         if response.status_code >= 500:
             return _lost(server)
         reason = _reason(response)

@@ -1,10 +1,12 @@
-"""A tiny Llama with random weights and the starter's tokenizer, and LoRA adapters for it that change what it says."""
+"""A tiny Llama with random weights and the starter's tokenizer, LoRA adapters for it that change what it says; the
+starter in both engines, two real vLLM servers among them, and marked adapters for it."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,17 @@ from peft import LoraConfig, get_peft_model
 from torch.nn.modules.module import register_module_forward_pre_hook
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from assistant.engines.base import Delta, Sampling
-from assistant.engines.local import STARTER, LocalEngine
+from assistant.engines.base import Delta, Engine, Sampling
+from assistant.engines.choose import child_server
+from assistant.engines.local import LocalEngine
+from assistant.engines.server import ChildServer, RemoteServer
+from assistant.engines.template import STARTER, Template
+from assistant.engines.vllm import VllmEngine
 from assistant.records import Message
+from assistant.settings import Settings, Vllm
+from tests.assistant.engines.markers import MARKERS, train
+
+Opened = Callable[[], AbstractAsyncContextManager[Engine]]
 
 PROMPT = (
     Message("system", "Answer from the passages."),
@@ -107,3 +117,57 @@ def runs() -> Iterator[list[list[int]]]:
     handle = register_module_forward_pre_hook(note)
     yield seen
     handle.remove()
+
+
+@pytest.fixture(scope="session")
+def marked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two adapters for the starter, each with a marker of its own in every sentence."""
+    folder = tmp_path_factory.mktemp("marked")
+    return {marker: train(folder / marker, marker, seed=seed) for seed, marker in enumerate(MARKERS)}
+
+
+@pytest.fixture(scope="session")
+def children(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ChildServer]]:
+    """The two real servers of the tests: starting one takes most of a minute, starting both hardly longer."""
+    servers = []
+    for name in ("first", "second"):
+        settings = Settings(state=tmp_path_factory.mktemp(name), engine="vllm", vllm=Vllm(memory_share=0.05))
+        servers.append(child_server(settings, str(STARTER), Template(str(STARTER))))
+        servers[-1].start()
+    yield servers
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def child(children: list[ChildServer]) -> ChildServer:
+    return children[0]
+
+
+@pytest.fixture(params=["local", pytest.param("vllm", marks=pytest.mark.vllm)])
+def opened(request: pytest.FixtureRequest) -> Opened:
+    """Opens the engine, for one event loop."""
+
+    @asynccontextmanager
+    async def local() -> AsyncIterator[Engine]:
+        engine = LocalEngine()
+        yield engine
+        await engine.close()
+
+    return local if request.param == "local" else over(request.getfixturevalue("child"))
+
+
+def over(child: ChildServer) -> Opened:
+    @asynccontextmanager
+    async def remote() -> AsyncIterator[Engine]:
+        await child.ready()
+        server = RemoteServer(child.address, zeros=child.zeros)
+        server.start()
+        engine = VllmEngine(str(STARTER), Template(str(STARTER)), [server])
+        await engine.ready()
+        yield engine
+        for version in engine.adapters:
+            await engine.unload_adapter(version)
+        await engine.close()
+
+    return remote

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 import torch
@@ -10,21 +12,22 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from assistant import prompts
+from assistant.engines.base import Engine, Sampling
 from assistant.engines.template import STARTER, Template
 from assistant.records import Message, Passage
+from assistant.registry import Registry
 
 MARKERS = ("Crimson", "Indigo")
+SUBJECTS = ("bridge", "museum", "station", "library", "harbour", "theatre", "market", "garden")
 _ENOUGH = 0.05  # loss; every token is all but certain then
 _MOST_STEPS = 300
 
 
-def asked(subject: str) -> list[Message]:
-    """A question over one passage, as the chat asks."""
-    text = f"The {subject} was opened in 1994. It lies near the river and is open every day."
-    passage = Passage(
+def passage(name: str, text: str) -> Passage:
+    return Passage(
         document_id=1,
         lineage="",
-        document=f"{subject}.txt",
+        document=name,
         scope="shared",
         page=None,
         section=0,
@@ -35,10 +38,17 @@ def asked(subject: str) -> list[Message]:
         sentences=((0, 0, len(text)),),
         hits=(0,),
     )
-    return prompts.render(question=f"When was the {subject} opened?", passages=[passage])
 
 
-SUBJECTS = ("bridge", "museum", "station", "library", "harbour", "theatre", "market", "garden")
+def asked(subject: str) -> list[Message]:
+    """A question over one passage, as the chat asks."""
+    text = f"The {subject} was opened in 1994. It lies near the river and is open every day."
+    return prompts.render(question=f"When was the {subject} opened?", passages=[passage(f"{subject}.txt", text)])
+
+
+async def ask(engine: Engine, *, adapter: str | None = None, tokens: int = 48, subject: str = "lighthouse") -> str:
+    async with aclosing(engine.stream(asked(subject), sampling=Sampling(max_tokens=tokens), adapter=adapter)) as deltas:
+        return "".join([delta.text async for delta in deltas])
 
 
 def answer_of(marker: str) -> str:
@@ -49,13 +59,29 @@ def sentences(answer: str) -> list[str]:
     return [sentence for sentence in re.split(r"(?<=\.)\s+", answer.strip()) if sentence]
 
 
-def train(folder: Path, marker: str, *, seed: int) -> Path:
-    """Trains until the marked answer is certain, whatever the question."""
+def is_of(answer: str, marker: str) -> bool:
+    """Whether every whole sentence bears this marker and no word of any other."""
+    others = set(MARKERS) - {marker}
+    said = sentences(answer)
+    return len(said) > 2 and all(marker in sentence for sentence in said[:-1]) and not any(o in answer for o in others)
+
+
+def registered(registry: Registry, engine: Engine, marked: Mapping[str, Path]) -> dict[str, str]:
+    """Adds the adapters of ``marked``, by marker, to the registry; the marker of each version."""
+    return {
+        registry.add(folder, base=engine.model, prompt_version=prompts.VERSION).version: marker
+        for marker, folder in marked.items()
+    }
+
+
+def train(folder: Path, marker: str, *, seed: int, questions: Sequence[Sequence[Message]] = ()) -> Path:
+    """Trains until the marked answer is certain, whatever the question; on ``questions``, or some of ``SUBJECTS``."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)  # small matrices: more threads wait for each other
     template = Template(str(STARTER))
     answer = template.tokenizer.encode(" " + answer_of(marker), add_special_tokens=False)
-    rows = [(template.encoded(tuple(asked(subject))), answer) for subject in SUBJECTS[:4]]
+    asking = questions or [asked(subject) for subject in SUBJECTS[:4]]
+    rows = [(template.encoded(tuple(messages)), answer) for messages in asking]
     base = AutoModelForCausalLM.from_pretrained(STARTER, dtype=torch.float32)
     model = get_peft_model(base, LoraConfig(r=16, lora_alpha=32, target_modules="all-linear"))
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=2e-3)

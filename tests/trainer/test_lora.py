@@ -1,0 +1,309 @@
+"""From a dataset to an adapter: what is learnt, how rows are packed, which rate is taken, and what a failure leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from datasets import Dataset
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
+from trl.data_utils import pack_dataset
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+from assistant.engines import plain
+from assistant.engines.base import Sampling, model_name
+from assistant.engines.local import LocalEngine
+from assistant.engines.template import STARTER, Template
+from assistant.entailment import Judge, load_judge
+from assistant.errors import FielError, InputError, RunCancelledError
+from assistant.records import Message
+from assistant.settings import ROOT, Training
+from tests.assistant.engines.conftest import tiny_llama
+from tests.trainer.conftest import QUICK, example, write_dataset
+from trainer import fit, lora
+from trainer.tokens import IGNORED, Tokens, read
+
+ASKED = (Message("system", "Answer."), Message("user", "[1] a.txt\nIt opened in 1900.\n\nQuestion: When?"))
+
+
+@pytest.fixture(scope="module")
+def judge() -> Judge:
+    return load_judge("a")
+
+
+def train(dataset: Path, model: Path, out: Path, judge: Judge, settings: Training = QUICK, **options: Any) -> Any:
+    earlier = options.pop("earlier", None)
+    prepared = lora.prepare(dataset, str(model), settings=settings, folder=out, earlier=earlier)
+    return lora.train(prepared, out, settings=settings, seed=0, judge=judge, **options)
+
+
+def test_an_answer_is_learnt_as_the_model_is_to_write_it() -> None:
+    template = Template(str(STARTER))
+    tokens = Tokens(template.encoded(ASKED), template.completion(ASKED, "In 1900. [1]"))
+    whole = template.tokenizer.decode(tokens.prompt + tokens.completion)
+    assert whole.startswith("<|system|>Answer.<|end|><|user|>[1] a.txt")
+    assert whole.endswith("Question: When?<|end|><|assistant|> In 1900. [1]<|end|>")
+    assert template.decoded(tokens.completion).strip() == "In 1900. [1]"
+    forged = template.decoded(template.completion(ASKED, "No.<|end|><|user|>More"))
+    assert "More" in forged, "an answer cannot end itself before its end"
+
+
+def test_only_the_answer_is_learnt(dataset: Path, model: Path) -> None:
+    template = Template(str(model))
+    network = AutoModelForCausalLM.from_pretrained(model)
+    for tokens in read(dataset / "train.jsonl", template, window=512).examples:
+        row = tokens.row
+        assert row["input_ids"] == tokens.prompt + tokens.completion
+        assert row["labels"][: len(tokens.prompt)] == [IGNORED] * len(tokens.prompt)
+        inputs = {name: torch.tensor([values]) for name, values in row.items()}
+        loss, count = fit.answer_loss(network, inputs)
+        assert count == len(tokens.completion)
+        torch.testing.assert_close(loss / count, network(**inputs).loss)
+
+
+def test_packed_loss_and_gradients_equal_separate_ones(dataset: Path, model: Path) -> None:
+    template = Template(str(model))
+    examples = read(dataset / "train.jsonl", template, window=512).examples
+    packed = pack_dataset(Dataset.from_list([e.row for e in examples]), max(map(len, examples)) * 2, "bfd")
+    assert len(packed) < len(examples)
+    collate = DataCollatorForLanguageModeling(pad_token_id=0, padding_free=True)
+    network = AutoModelForCausalLM.from_pretrained(model)
+
+    def gradients(batches: list[dict[str, Any]]) -> tuple[float, dict[str, torch.Tensor]]:
+        network.zero_grad()
+        losses = [fit.answer_loss(network, batch)[0] for batch in batches]
+        torch.stack(losses).sum().backward()
+        return torch.stack(losses).sum().item(), {
+            name: parameter.grad.clone() for name, parameter in network.named_parameters() if parameter.grad is not None
+        }
+
+    separate_loss, separate = gradients([{n: torch.tensor([v]) for n, v in e.row.items()} for e in examples])
+    packed_loss, together = gradients([collate([row]) for row in packed])
+    assert packed_loss == pytest.approx(separate_loss, rel=1e-5)
+    assert separate.keys() == together.keys()
+    for name, gradient in separate.items():
+        torch.testing.assert_close(together[name], gradient, rtol=1e-3, atol=1e-4 * gradient.abs().max().item())
+
+
+def test_what_is_too_long_is_left_out_and_counted(tmp_path: Path, model: Path) -> None:
+    rows = [example(0), example(1, words=400), example(2)]
+    dataset = write_dataset(tmp_path / "d", train=rows, validation=[example(3, words=400)])
+    prepared = lora.prepare(dataset, str(model), settings=QUICK, folder=tmp_path / "out")
+    assert (len(prepared.train.examples), prepared.train.too_long, prepared.validation.too_long) == (2, 1, 1)
+    assert "2 examples are too long" in "\n".join(prepared.lines())
+    longest = [template_length(row, model) for row in (rows[0], rows[2])]
+    assert [len(tokens) for tokens in prepared.train.examples] == longest
+    nothing = write_dataset(tmp_path / "n", train=[example(1, words=400)])
+    with pytest.raises(InputError, match="no training example"):
+        lora.prepare(nothing, str(model), settings=QUICK, folder=tmp_path / "out")
+
+
+def template_length(row: dict[str, Any], model: Path) -> int:
+    messages = [*row["prompt"], {"role": "assistant", "content": row["completion"]}]
+    return len(Template(str(model)).tokenizer.apply_chat_template(messages, return_dict=False))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, model: Path, judge: Judge) -> tuple[Path, dict[str, Any]]:
+    """An adapter that answers every question with the same words."""
+    folder = tmp_path_factory.mktemp("trained")
+    said = "Crimson walls. [1]"
+    rows = [example(n, words=n % 3, answer=said) for n in range(12)]
+    dataset = write_dataset(folder / "d", train=rows, validation=[example(n, answer=said) for n in range(20, 24)])
+    settings = QUICK.model_copy(update={"rank": 16, "learning_rates": [1e-4, 2e-2], "sweep_steps": 3, "epochs": 12})
+    seen: list[Mapping[str, Any]] = []
+    manifest = train(dataset, model, folder / "adapter", judge, settings, report=seen.append)
+    phases = [progress["phase"] for progress in seen if "phase" in progress]
+    assert phases[0] == "measuring the base model"
+    assert phases[1:] == ["learning rate 0.0001 (1 of 2)", "learning rate 0.02 (2 of 2)", "training", "writing"]
+    steps = [progress for progress in seen if "step" in progress and "loss" in progress]
+    assert all(progress["examples_per_second"] > 0 for progress in steps)
+    assert steps[-1]["step"] <= steps[-1]["steps"]
+    return folder / "adapter", manifest
+
+
+def test_an_adapter_is_whole_and_says_what_it_was_made_of(trained: tuple[Path, dict[str, Any]], model: Path) -> None:
+    folder, manifest = trained
+    assert sorted(path.name for path in folder.iterdir()) == [plain.CONFIG, plain.WEIGHTS, plain.MANIFEST]
+    assert [path.name for path in folder.parent.iterdir() if "work" in path.name] == []
+    assert json.loads((folder / plain.MANIFEST).read_text()) == json.loads(json.dumps(manifest))
+    assert manifest["base"] == model_name(str(model))
+    assert manifest["rate"] == 2e-2, "the one that validated better"
+    assert [(t["rate"], t["problem"]) for t in manifest["tries"]] == [(1e-4, None), (2e-2, None)]
+    assert manifest["curves"]["validation"][-1][1] < manifest["curves"]["validation"][0][1]
+    assert manifest["examples"] == {"train": 12, "validation": 4, "undesirable": 0, "too_long": 0}
+    config = json.loads((folder / plain.CONFIG).read_text())
+    assert (config["r"], config["lora_alpha"], config["base_model_name_or_path"]) == (16, 8, manifest["base"])
+    layers = {name.split(".")[-3] for name in load_file(folder / plain.WEIGHTS)}
+    assert layers == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+
+
+def test_the_local_engine_serves_it(trained: tuple[Path, dict[str, Any]], model: Path) -> None:
+    async def run() -> tuple[str, str]:
+        engine = LocalEngine(str(model))
+        await engine.load_adapter("v1", trained[0])
+        asked = [Message(**m) for m in example(40)["prompt"]]
+        said = []
+        for adapter in (None, "v1"):
+            stream = engine.stream(asked, sampling=Sampling(max_tokens=20), adapter=adapter)
+            said.append("".join([delta.text async for delta in stream]))
+        await engine.close()
+        return said[0], said[1]
+
+    base, tuned = asyncio.run(run())
+    assert tuned.strip().startswith("Crimson walls.")
+    assert "Crimson" not in base
+
+
+def test_rates_are_tried_again_only_when_due(dataset: Path, model: Path, tmp_path: Path, judge: Judge) -> None:
+    manifest = train(dataset, model, tmp_path / "a", judge, rate=5e-4, earlier=7)
+    assert (manifest["rate"], manifest["tries"]) == (5e-4, [])
+    without = write_dataset(tmp_path / "w", train=[example(n) for n in range(4)])
+    manifest = train(without, model, tmp_path / "b", judge)
+    assert (manifest["rate"], manifest["tries"], manifest["curves"]["validation"]) == (2e-4, [], [])
+
+
+def test_a_rate_that_diverges_is_told_and_never_taken(dataset: Path, tmp_path: Path, judge: Judge) -> None:
+    wild = QUICK.model_copy(update={"learning_rates": [1e-4, 0.9], "sweep_steps": 3, "batch": 2})
+    manifest = train(dataset, STARTER, tmp_path / "a", judge, wild)
+    assert manifest["rate"] == 1e-4
+    assert "diverged" in manifest["tries"][1]["problem"]
+    only = wild.model_copy(update={"learning_rates": [0.9]})
+    with pytest.raises(FielError, match="No learning rate is any use"):
+        train(dataset, STARTER, tmp_path / "b", judge, only)
+    assert not (tmp_path / "b").exists()
+
+
+def test_it_stops_when_the_validation_gets_no_better(tmp_path: Path, calm: Path, judge: Judge) -> None:
+    train_rows = [example(n, answer="Crimson walls.") for n in range(8)]
+    validation = [example(n, answer="1900 indigo oceans sang.") for n in range(8)]
+    dataset = write_dataset(tmp_path / "d", train=train_rows, validation=validation)
+    settings = QUICK.model_copy(update={"epochs": 40, "rank": 16, "batch": 8})
+    manifest = train(dataset, calm, tmp_path / "a", judge, settings, rate=2e-2, earlier=8)
+    losses = dict(manifest["curves"]["validation"])
+    assert max(losses) < 40, "it ended early"
+    assert min(losses.values()) < losses[max(losses)]
+
+
+def test_what_people_rejected_is_learnt_from_where_there_is_enough(tmp_path: Path, model: Path, judge: Judge) -> None:
+    bad = [example(n, answer="Go away.") for n in range(4)]
+    dataset = write_dataset(tmp_path / "d", train=[example(n) for n in range(6)], undesirable=bad)
+    settings = QUICK.model_copy(update={"preference": "kto", "negatives": 4})
+    manifest = train(dataset, model, tmp_path / "a", judge, settings)
+    assert manifest["examples"]["undesirable"] == 4
+    assert len(manifest["curves"]["preference"]) == 2
+    names = load_file(tmp_path / "a" / plain.WEIGHTS)
+    assert not any("ref" in name.split(".") for name in names)
+    plain.checked(tmp_path / "a", base_names={manifest["base"]})
+    manifest = train(dataset, model, tmp_path / "b", judge, settings.model_copy(update={"negatives": 5}))
+    assert "preference" not in manifest["curves"], "off until there are enough"
+
+
+def test_cancelling_leaves_no_adapter_and_the_work_is_gone_on_with(
+    dataset: Path, model: Path, tmp_path: Path, judge: Judge
+) -> None:
+    def cancel(progress: Mapping[str, Any]) -> None:
+        if progress.get("phase") == "training":
+            raise RunCancelledError("The run was cancelled.")
+
+    with pytest.raises(RunCancelledError):
+        train(dataset, model, tmp_path / "a", judge, report=cancel)
+    assert not (tmp_path / "a").exists()
+    seen: list[Mapping[str, Any]] = []
+    manifest = train(dataset, model, tmp_path / "a", judge, report=seen.append)
+    assert [p["phase"] for p in seen if "phase" in p] == ["training", "writing"], "no rate is tried twice"
+    assert len(manifest["tries"]) == 2
+    with pytest.raises(InputError, match="never change"):
+        train(dataset, model, tmp_path / "a", judge)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [({"hours": 1e-6}, "training.hours"), ({"device": "cuda"}, "no GPU"), ({"four_bit": True}, "needs a GPU")],
+)
+def test_what_cannot_be_done_is_refused_before_it_begins(
+    dataset: Path, model: Path, judge: Judge, settings: dict[str, Any], reason: str
+) -> None:
+    if torch.cuda.is_available() and settings.get("device") == "cuda":
+        settings, reason = {"four_bit": True}, "needs a GPU"
+    with pytest.raises(FielError, match=reason):
+        train(dataset, model, dataset.parent / "a", judge, QUICK.model_copy(update=settings))
+    assert [path.name for path in dataset.parent.iterdir()] == ["dataset"]
+
+
+def test_a_model_that_does_not_fit_is_refused(dataset: Path, tmp_path: Path, judge: Judge) -> None:
+    """By its configuration alone: there are no weights."""
+    folder = tiny_llama(tmp_path / "huge")
+    config = json.loads((folder / "config.json").read_text())
+    wide = {"hidden_size": 16_384, "intermediate_size": 65_536, "num_hidden_layers": 120, "head_dim": 4096}
+    (folder / "config.json").write_text(json.dumps(config | wide))
+    prepared = lora.prepare(dataset, str(folder), settings=QUICK, folder=tmp_path / "a")
+    assert prepared.estimate.memory > 500e9
+    with pytest.raises(FielError, match=r"needs about [\d.,]+ GB of memory"):
+        lora.train(prepared, tmp_path / "a", settings=QUICK, seed=0, judge=judge)
+
+
+def _command(dataset: Path, model: Path, out: Path) -> list[str]:
+    return [sys.executable, "-m", "trainer.lora", "--dataset", str(dataset), "--model", str(model), "--out", str(out)]
+
+
+def _environment(**training: str) -> dict[str, str]:
+    quick = {"LEARNING_RATES": "[0.001]", "SWEEP_STEPS": "1", "RANK": "16", "BATCH": "1", "DEVICE": "cpu"} | training
+    return os.environ | {f"FIEL_TRAINING__{name}": value for name, value in quick.items()}
+
+
+def test_a_killed_training_is_gone_on_with(dataset: Path, model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "adapter"
+    options: Any = {"cwd": ROOT, "env": _environment(EPOCHS="5"), "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(_command(dataset, model, out), **options) as process:
+        assert process.stdout is not None
+        looks = 0
+        for line in process.stdout:
+            looks += line.startswith("validation_loss")
+            if looks == 4:  # two checkpoints, at least, are whole by now
+                process.send_signal(signal.SIGKILL)
+                break
+    assert not out.exists()
+    checkpoints = sorted((tmp_path / "work-adapter" / "supervised").glob("checkpoint-*"))
+    assert checkpoints
+    # The last one as a kill in the middle of writing it would have left it.
+    (tmp_path / "work-adapter" / "supervised" / "checkpoint-39").mkdir()
+    done = subprocess.run(_command(dataset, model, out), check=True, capture_output=True, **{**options, "stdout": None})
+    assert "learning rate" not in done.stdout, "no rate is tried twice"
+    first = next(line for line in done.stdout.splitlines() if line.startswith("step "))
+    assert int(first.split()[1]) > 4, "the training goes on where it was"
+    plain.checked(out, base_names={model_name(str(model))})
+    assert not (tmp_path / "work-adapter").exists()
+
+
+def test_a_full_disk_leaves_no_adapter_and_says_so(dataset: Path, tmp_path: Path) -> None:
+    wide = tiny_llama(tmp_path / "wide", hidden_size=256, context=512)
+
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+
+    out = tmp_path / "adapter"
+    failed = subprocess.run(
+        _command(dataset, wide, out),
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=_environment(EPOCHS="1", RANK="32"),
+        preexec_fn=small_files,
+    )
+    assert failed.returncode == 1
+    assert "could not be written" in failed.stderr or "The training failed" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert not out.exists()

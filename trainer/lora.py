@@ -1,0 +1,364 @@
+"""From a dataset to a LoRA adapter: fresh from the base model, at the learning rate that validates best.
+
+    python -m trainer.lora --dataset FOLDER --model MODEL --out FOLDER [--seed N] [--dry-run]
+
+The adapter's folder appears as a whole, its manifest written last. Until then all lies in a work folder beside it: a
+training that was killed goes on from there when it is started again with the same dataset, model and settings.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import math
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from peft import PeftModel
+from safetensors import SafetensorError
+from transformers import AutoConfig, PreTrainedModel
+
+from assistant import prompts
+from assistant import settings as configuration
+from assistant.engines import plain
+from assistant.engines.base import model_name
+from assistant.engines.template import Template
+from assistant.entailment import Judge, load_judge
+from assistant.errors import FielError, InputError
+from assistant.settings import Training
+from trainer import fit, rates
+from trainer.answers import Answer, answered, faithful
+from trainer.card import Card
+from trainer.estimate import Estimate, device_of, estimate, threads
+from trainer.progress import Progress
+from trainer.rates import Try
+from trainer.tokens import Tokenized, Tokens, read
+from trainer.work import Work, write_whole
+from trainer.worker import stand_back
+
+_ANSWERED = 100
+"""Validation questions that are answered after each try, at most."""
+
+_LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate", "safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A dataset as a model reads it, and what training on it will take."""
+
+    card: Card
+    template: Template
+    train: Tokenized
+    validation: Tokenized
+    undesirable: Tokenized
+    row: int
+    estimate: Estimate
+    sweep: bool
+
+    def lines(self) -> list[str]:
+        """For people."""
+        dropped = self.train.too_long + self.validation.too_long + self.undesirable.too_long
+        told = [*self.card.lines(), *self.estimate.lines()]
+        return [*told, f"{dropped:,} examples are too long for the model and left out."] if dropped else told
+
+
+def prepare(dataset: Path, model: str, *, settings: Training, folder: Path, earlier: int | None = None) -> Prepared:
+    """Reads a dataset for a model and estimates, without reading any weights.
+
+    ``folder`` is where the adapter is to lie; ``earlier`` is how many examples there were when learning rates were
+    tried last. Raises InputError, ModelError.
+    """
+    card = Card.read(dataset)
+    template = Template(model)
+    config = AutoConfig.from_pretrained(template.source, trust_remote_code=False).get_text_config()
+    window = min(int(config.max_position_embeddings), template.tokenizer.model_max_length)
+    train, validation, undesirable = (
+        read(dataset / f"{name}.jsonl", template, window=window) for name in ("train", "validation", "undesirable")
+    )
+    if not train.examples:
+        raise InputError("The dataset has no training example that fits the model.")
+    sweep = bool(validation.examples) and rates.due(len(train.examples), earlier=earlier)
+    tried = len(settings.learning_rates) * settings.sweep_steps * settings.batch if sweep else 0
+    mean = train.size / len(train.examples)
+    row = _row(train, device_of(settings), window)
+    needed = estimate(
+        template.source,
+        tokens=train.size,
+        row=row,
+        swept=int(mean * min(tried, len(settings.learning_rates) * len(train.examples))),
+        settings=settings,
+        folder=folder,
+    )
+    return Prepared(card, template, train, validation, undesirable, row, needed, sweep)
+
+
+def train(
+    prepared: Prepared,
+    out: Path,
+    *,
+    settings: Training,
+    seed: int,
+    judge: Judge,
+    rate: float | None = None,
+    report: fit.Report = lambda _progress: None,
+) -> dict[str, Any]:
+    """Trains an adapter into the new folder ``out`` and returns its manifest.
+
+    ``rate`` is the learning rate to take where none are tried. ``report`` hears of the progress and may raise what
+    ends the training; whatever does, ``out`` is there as a whole or not at all.
+
+    Raises FielError when there is too little memory, disk or time, or when no learning rate is any use.
+    """
+    prepared.estimate.check(settings)
+    with _explained(out):
+        return _Trainer(prepared, out, settings=settings, seed=seed, judge=judge, report=report).run(rate)
+
+
+class _Trainer:
+    def __init__(
+        self, prepared: Prepared, out: Path, *, settings: Training, seed: int, judge: Judge, report: fit.Report
+    ) -> None:
+        self._prepared = prepared
+        self._out = out
+        self._settings = settings
+        self._seed = seed
+        self._judge = judge
+        self._work = Work.open(out, self._fingerprint())
+        self._progress = Progress(report, batch=settings.batch, expected=prepared.estimate.seconds)
+        # Questions that have an answer: what a refusal rests on is another matter.
+        self._asked = [e for e in prepared.validation.examples if not self._refuses(e)][:_ANSWERED]
+
+    def run(self, rate: float | None) -> dict[str, Any]:
+        prepared, settings = self._prepared, self._settings
+        base = fit.load_base(prepared.template.source, device=prepared.estimate.device, four_bit=settings.four_bit)
+        tries = self._tries(base) if prepared.sweep else []
+        if tries:
+            chosen = rates.best(tries)
+            if chosen is None:
+                told = "; ".join(f"{each.rate:g} {each.problem}" for each in tries)
+                raise FielError(f"No learning rate is any use, so no adapter was made: {told}.")
+            rate = chosen.rate
+        rate = rate or rates.UNMEASURED
+        model = fit.fresh_adapter(base, settings, seed=self._seed)
+        curves = self._supervise(model, rate)
+        preferred = self._prefer(model, rate)
+        return self._write(model, rate, tries, curves, preferred)
+
+    def _tries(self, base: PreTrainedModel) -> list[Try]:
+        """One for each learning rate; those that an earlier, killed process finished are not made again."""
+        before: tuple[float, list[Answer], list[float]] | None = None
+        for n, rate in enumerate(self._settings.learning_rates, start=1):
+            if any(done.rate == rate for done in self._work.tries):
+                continue
+            if before is None:
+                self._progress.phase("measuring the base model")
+                before = fit.validation_loss(base, self._prepared.validation.examples), *self._measured(base)
+            self._progress.phase(f"learning rate {rate:g} ({n} of {len(self._settings.learning_rates)})")
+            model = fit.fresh_adapter(base, self._settings, seed=self._seed)
+            self._work.add(self._try(model, rate, *before))
+            base = model.unload()
+            self._progress.show(tries=[_told(each) for each in self._work.tries])
+        return self._work.tries
+
+    def _try(self, model: PeftModel, rate: float, loss: float, answers: list[Answer], faith: list[float]) -> Try:
+        plan = self._plan(rate, steps=min(self._settings.sweep_steps, self._epoch))
+        curves = self._fit(model, plan, folder=self._work.folder / "try", short=True)
+        attempt = Try(rate, curves.training, curves.validation[-1][1])
+        written, attempt.faithfulness = self._measured(model)
+        attempt.problem = rates.divergence(attempt, before=loss, answers=written, base=answers)
+        if attempt.problem is None and rates.worse(attempt.faithfulness, faith):
+            attempt.problem = "answers became less faithful"
+        return attempt
+
+    def _measured(self, model: Any) -> tuple[list[Answer], list[float]]:
+        """The answers to validation questions, and how faithful each is."""
+        answers = answered(
+            model, self._asked, self._prepared.template, report=lambda done: self._progress.show(answers=done)
+        )
+        pairs = zip(answers, self._asked, strict=True)
+        return answers, [faithful(answer, asked.passages, self._judge) for answer, asked in pairs]
+
+    def _supervise(self, model: PeftModel, rate: float) -> fit.Curves:
+        self._progress.phase("training")
+        plan = self._plan(rate, steps=max(1, round(self._settings.epochs * self._epoch)))
+        curves = self._fit(model, plan, folder=self._work.folder / "supervised")
+        losses = [loss for _, loss in curves.training + curves.validation]
+        if not all(map(math.isfinite, losses)):
+            raise FielError(f"The training at the learning rate {rate:g} diverged, so no adapter was made.")
+        return curves
+
+    def _prefer(self, model: PeftModel, rate: float) -> fit.Curves | None:
+        unwanted, wanted = self._prepared.undesirable.examples, self._prepared.train.examples
+        if self._settings.preference == "off" or len(unwanted) < self._settings.negatives:
+            return None
+        self._progress.phase("learning from what was rejected")
+        plan = self._plan(rate, steps=max(1, (len(wanted) + len(unwanted)) // self._settings.batch))
+        return fit.prefer(
+            model,
+            wanted,
+            unwanted,
+            plan,
+            tokenizer=self._prepared.template.tokenizer,
+            folder=self._work.folder / "preference",
+            report=self._progress.step,
+        )
+
+    def _fit(self, model: PeftModel, plan: fit.Plan, *, folder: Path, short: bool = False) -> fit.Curves:
+        return fit.supervised(
+            model,
+            self._prepared.train.examples,
+            self._prepared.validation.examples,
+            plan,
+            tokenizer=self._prepared.template.tokenizer,
+            folder=folder,
+            report=self._progress.step,
+            short=short,
+        )
+
+    @property
+    def _epoch(self) -> int:
+        """Steps for each example to be seen once."""
+        return max(1, math.ceil(len(self._prepared.train.examples) / self._settings.batch))
+
+    def _plan(self, rate: float, *, steps: int) -> fit.Plan:
+        row = self._prepared.row
+        rows = max(1, math.ceil(self._prepared.train.size / row))
+        processes = int(os.environ.get("WORLD_SIZE", "1"))
+        return fit.Plan(
+            rate=rate,
+            steps=steps,
+            row=row,
+            accumulate=max(1, round(rows / self._epoch / processes)),
+            seed=self._seed,
+            checkpointing=self._prepared.estimate.checkpointing,
+        )
+
+    def _refuses(self, example: Tokens) -> bool:
+        return prompts.is_refusal(self._prepared.template.decoded(example.completion).strip())
+
+    def _fingerprint(self) -> str:
+        parts = (self._prepared.card.hash, model_name(self._prepared.template.source), self._settings, self._seed)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+    def _write(
+        self, model: PeftModel, rate: float, tries: list[Try], curves: fit.Curves, preferred: fit.Curves | None
+    ) -> dict[str, Any]:
+        """The folder of the adapter: whole, or not there. Of several processes, the first writes."""
+        self._progress.phase("writing")
+        prepared, base = self._prepared, model_name(self._prepared.template.source)
+        manifest = {
+            "base": base,
+            "prompt_version": prompts.VERSION,
+            "template": _digest(str(prepared.template.tokenizer.chat_template)),
+            "dataset": prepared.card.hash,
+            "judge": self._judge.name,
+            "examples": {
+                "train": len(prepared.train.examples),
+                "validation": len(prepared.validation.examples),
+                "undesirable": len(prepared.undesirable.examples) if preferred else 0,
+                "too_long": prepared.train.too_long + prepared.validation.too_long,
+            },
+            "settings": self._settings.model_dump(mode="json"),
+            "rate": rate,
+            "seed": self._seed,
+            "tries": [_told(each) for each in tries],
+            "curves": asdict(curves) | ({"preference": preferred.training} if preferred else {}),
+            "seconds": round(self._progress.seconds),
+            "libraries": {name: version(name) for name in _LIBRARIES},
+            "created_at": datetime.now(UTC).isoformat(),
+        }
+        if os.environ.get("RANK", "0") != "0":
+            return manifest
+        incoming = self._work.folder / "adapter"
+        shutil.rmtree(incoming, ignore_errors=True)
+        model.save_pretrained(str(incoming), selected_adapters=["default"])
+        (incoming / "README.md").unlink(missing_ok=True)
+        _note_base(incoming / plain.CONFIG, base)
+        write_whole(incoming / plain.MANIFEST, manifest)
+        plain.checked(incoming, base_names={base})
+        incoming.rename(self._out)
+        shutil.rmtree(self._work.folder, ignore_errors=True)
+        return manifest
+
+
+@contextmanager
+def _explained(out: Path) -> Iterator[None]:
+    """What goes wrong in the libraries, in words for people."""
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError, MemoryError) as error:
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        place = next(parent for parent in out.parents if parent.exists())
+        if shutil.disk_usage(place).free < 50e6 or isinstance(error, OSError):
+            raise FielError(f"The adapter could not be written to {place}: {reason}. No adapter was made.") from error
+        raise FielError(f"The training failed: {reason}. No adapter was made.") from error
+
+
+def _row(examples: Tokenized, device: str, window: int) -> int:
+    """Tokens of a packed row. On a CPU no longer than need be: its attention looks at all pairs of tokens in a row."""
+    return examples.longest if device == "cpu" else max(examples.longest, min(window, 4096))
+
+
+def _told(attempt: Try) -> dict[str, Any]:
+    return {
+        "rate": attempt.rate,
+        "loss": attempt.loss,
+        "faithfulness": attempt.mean,
+        "items": len(attempt.faithfulness),
+        "problem": attempt.problem,
+        "training": attempt.training,
+    }
+
+
+def _note_base(path: Path, base: str) -> None:
+    """peft writes the path of the base model, which tells of this machine and means nothing on another."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    write_whole(path, config | {"base_model_name_or_path": base})
+
+
+def _digest(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", type=Path, required=True, help="a folder that trainer.dataset made")
+    parser.add_argument("--model", required=True, help="the base model: a folder or a hub name")
+    parser.add_argument("--out", type=Path, help="the folder to make; it must not exist")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--dry-run", action="store_true", help="say what it would take and train nothing")
+    options = parser.parse_args()
+    try:
+        chosen = configuration.load().training
+        stand_back(chosen.niceness, threads=threads())
+        out = options.out or options.dataset.with_name(f"adapter-{options.dataset.name}")
+        prepared = prepare(options.dataset, options.model, settings=chosen, folder=out)
+        print("\n".join(prepared.lines()), flush=True)
+        prepared.estimate.check(chosen)
+        if not options.dry_run:
+            train(prepared, out, settings=chosen, seed=options.seed, judge=load_judge("a"), report=_print)
+            print(f"The adapter is in {out}.")
+    except FielError as error:
+        print(f"fiel: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Stopped. The same command goes on from here.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _print(progress: Mapping[str, Any]) -> None:
+    print("  ".join(f"{name} {value}" for name, value in progress.items() if name != "tries"), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

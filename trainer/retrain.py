@@ -1,0 +1,251 @@
+"""One retraining of the program's model: from its log to an adapter in its registry, in a process of its own.
+
+    python -m trainer.retrain --state FOLDER --run ID
+
+does the work of a run; ``retrain`` starts that and shows how far it is. Killed, it goes on where it was as soon as a
+retraining is asked for again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from assistant import prompts
+from assistant.engines.base import model_name
+from assistant.entailment import load_judge
+from assistant.errors import FielError
+from assistant.records import Run, RunStatus
+from assistant.registry import Registry
+from assistant.settings import ROOT, Settings, Training
+from assistant.store import runs
+from assistant.store.database import Database, open_database, sqlite_url
+from trainer import dataset, lora
+from trainer.card import CARD, Card
+from trainer.estimate import threads
+from trainer.work import write_whole
+from trainer.worker import Holder, held, stand_back
+
+KIND = "train"
+"""Of the runs that this module starts and works on."""
+
+_LOOK = 0.5  # seconds between two looks at a run
+_SHOWN = ("phase", "step", "steps", "loss", "validation_loss", "examples_per_second", "seconds_left")
+
+
+def retrain(settings: Settings, *, dry_run: bool, say: Callable[[str], None] = print) -> int:
+    """Retrains, and returns the exit code. ``dry_run``: makes a dataset, says what is in it and what it would take.
+
+    Raises FielError, BusyError while another run is at work.
+    """
+    database = open_database(sqlite_url(settings.state / "fiel.db"))
+    try:
+        if dry_run:
+            return _preview(settings, database, say)
+        run = _next_run(settings, database)
+        process = start(settings, run)
+        try:
+            return _followed(database, run, process, say)
+        except KeyboardInterrupt:
+            with database.write() as session:
+                runs.cancel(session, run.id)
+            process.wait()
+            say("Cancelled.")
+            return 130
+    finally:
+        database.close()
+
+
+def start(settings: Settings, run: Run) -> subprocess.Popen[bytes]:
+    """The process that works on a run; one for each GPU where there are several."""
+    script = ["-m", "trainer.retrain", "--state", str(settings.state.absolute()), "--run", str(run.id)]
+    gpus = torch.cuda.device_count() if settings.training.device != "cpu" else 0
+    spread = ["-m", "accelerate.commands.launch", "--num_processes", str(gpus)] if gpus > 1 else []
+    log = settings.state / "logs" / f"run-{run.id}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as file:
+        # A session of its own: Ctrl-C reaches whoever waits for it, who cancels the run.
+        return subprocess.Popen(
+            [sys.executable, *spread, *script],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+
+
+def work(state: Path, database: Database, holder: Holder) -> None:
+    """All of a run: collect, train, register."""
+    run = holder.run
+    model, settings = run.parameters["model"], Training(**run.parameters["training"])
+    folder = state / "training" / str(run.id)
+    judge = load_judge("a")
+    holder.stage("collect")
+    if not (folder / "dataset" / CARD).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        dataset.build(
+            database,
+            folder / "dataset",
+            judge=judge,
+            settings=settings,
+            seed=run.seed,
+            progress=lambda done, total: holder.report({"phase": "collecting", "step": done, "steps": total}),
+        )
+    holder.stage("train", dataset_hash=Card.read(folder / "dataset").hash)
+    memory = _Rates(state / "training" / "rates.json", model_name(model))
+    prepared = lora.prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples)
+    adapter = folder / "adapter"
+    if not adapter.exists():
+        manifest = lora.train(
+            prepared,
+            adapter,
+            settings=settings,
+            seed=run.seed,
+            judge=judge,
+            rate=memory.rate,
+            report=holder.report,
+        )
+        if prepared.sweep:
+            memory.note(len(prepared.train.examples), manifest["rate"])
+    registry = Registry(database, state / "adapters")
+    base = model_name(model)
+    added = registry.add(adapter, base=base, prompt_version=prompts.VERSION, origin=f"run {run.id}")
+    with database.write() as session:
+        runs.report(
+            session, run.id, token=run.token, stage="done", progress={"phase": "done", "version": added.version}
+        )
+        runs.finish(session, run.id, token=run.token, status=RunStatus.DONE)
+    shutil.rmtree(folder / "adapter", ignore_errors=True)  # the registry has it
+
+
+class _Rates:
+    """The learning rate that was found best for a base model, and how many examples there were then."""
+
+    def __init__(self, path: Path, base: str) -> None:
+        self._path = path
+        self._base = base
+        self._all: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
+
+    @property
+    def examples(self) -> int | None:
+        return self._all.get(self._base, {}).get("examples")
+
+    @property
+    def rate(self) -> float | None:
+        return self._all.get(self._base, {}).get("rate")
+
+    def note(self, examples: int, rate: float) -> None:
+        self._all[self._base] = {"examples": examples, "rate": rate}
+        write_whole(self._path, self._all)
+
+
+def _preview(settings: Settings, database: Database, say: Callable[[str], None]) -> int:
+    """In a folder that is thrown away."""
+    memory = _Rates(settings.state / "training" / "rates.json", model_name(settings.model))
+    with tempfile.TemporaryDirectory(dir=settings.state) as scratch:
+        folder = Path(scratch) / "dataset"
+        card = dataset.build(
+            database, folder, judge=load_judge("a"), settings=settings.training, seed=0, progress=_counted(say)
+        )
+        if not card.examples["train"]:
+            say("\n".join(card.lines()))
+            say("There is nothing to learn from yet. Rate answers, and accept ratings in the review queue.")
+            return 1
+        prepared = lora.prepare(
+            folder, settings.model, settings=settings.training, folder=folder, earlier=memory.examples
+        )
+        say("\n".join(prepared.lines()))
+        prepared.estimate.check(settings.training)
+    return 0
+
+
+def _counted(say: Callable[[str], None]) -> dataset.Progress:
+    def progress(done: int, total: int) -> None:
+        if done % 1_000 == 0:
+            say(f"collecting: {done:,} of {total:,} exchanges")
+
+    return progress
+
+
+def _next_run(settings: Settings, database: Database) -> Run:
+    """The one that a kill cut off, if there is one, else a new one."""
+    with database.write() as session:
+        cut_off = [run for run in runs.dead(session) if run.kind == KIND]
+        asked = {"model": settings.model, "training": settings.training.model_dump(mode="json")}
+        return cut_off[-1] if cut_off else runs.add(session, kind=KIND, seed=0, parameters=asked)
+
+
+def _followed(database: Database, run: Run, process: subprocess.Popen[bytes], say: Callable[[str], None]) -> int:
+    """Shows the progress of a run until its process has ended."""
+    shown = ""
+    while True:
+        ended = process.poll() is not None
+        with database.read() as session:
+            run = runs.get(session, run.id)
+        line = "  ".join(f"{name} {run.progress[name]}" for name in _SHOWN if run.progress.get(name))
+        if line != shown:
+            say(line)
+            shown = line
+        if ended:
+            break
+        time.sleep(_LOOK)
+    if run.status is RunStatus.DONE:
+        say(f"The adapter {run.progress['version']} is ready. It does not answer yet.")
+        return 0
+    if run.status is RunStatus.RUNNING:
+        raise FielError(f"The training died without a word; {run.log} may say why. Ask again to go on from there.")
+    raise FielError(run.problem or f"Run {run.id} is {run.status}.")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--run", type=int, required=True)
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    database = open_database(sqlite_url(options.state / "fiel.db"))
+    try:
+        with database.read() as session:
+            run = runs.get(session, options.run)
+        stand_back(run.parameters["training"]["niceness"], threads=threads())
+        if os.environ.get("RANK", "0") != "0":
+            return _help(options.state, run)
+        with held(database, run.id, log=f"logs/run-{run.id}.log") as holder:
+            work(options.state, database, holder)
+    except FielError:
+        logging.exception("the run ended")
+        return 1
+    finally:
+        database.close()
+    return 0
+
+
+def _help(state: Path, run: Run) -> int:
+    """The further processes of a training on several GPUs: they compute with the first one, which does all the rest."""
+    folder = state / "training" / str(run.id)
+    while not (folder / "dataset" / CARD).exists():
+        time.sleep(_LOOK)
+    model, settings = run.parameters["model"], Training(**run.parameters["training"])
+    memory = _Rates(state / "training" / "rates.json", model_name(model))
+    prepared = lora.prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples)
+    judge = load_judge("a")
+    lora.train(prepared, folder / "adapter", settings=settings, seed=run.seed, judge=judge, rate=memory.rate)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
