@@ -20,6 +20,8 @@ from assistant.store.tables import (
     ForgottenRow,
 )
 
+CUT_OFF = "The program ended before this was done."
+
 
 def next_number(session: Session) -> int:
     return (session.scalar(select(func.max(AdapterRow.number))) or 0) + 1
@@ -210,7 +212,7 @@ def fail_unfinished(session: Session) -> None:
         .where(CommandRow.status == CommandStatus.RUNNING)
         .values(
             status=CommandStatus.FAILED,
-            problem="The program ended before this was done.",
+            problem=CUT_OFF,
             finished_at=datetime.now(UTC),
         )
     )

@@ -98,6 +98,11 @@ def keep_score(session: Session, key: str, value: Any, *, exchange_id: str | Non
         session.add(GateScoreRow(key=key, exchange_id=exchange_id, body={"value": value}, created_at=datetime.now(UTC)))
 
 
+def validation_key(run_id: int, exchange_id: str) -> str:
+    """Under which the answers to a validation question are kept for those who look at a run."""
+    return f"validation:{run_id}:{exchange_id}"
+
+
 def _sealed() -> Any:
     return (
         select(ExchangeRow.id)

@@ -23,6 +23,7 @@ def keys(table: ModuleType) -> set[str]:
 
 def used() -> set[str]:
     files = [f for folder in ("ui", "web") for suffix in ("*.py", "*.html") for f in (PAGES / folder).rglob(suffix)]
+    files.append(PAGES / "verdicts.py")
     return {name for file in files for name in USED.findall(file.read_text())} - {"LANGUAGES", "DEFAULT", "COOKIE"}
 
 

@@ -45,6 +45,8 @@ class Item:
     asked_at: datetime
     label: Label | None = None
     reference: str | None = None
+    exchange_id: str | None = None
+    """None for a golden question."""
 
 
 def select(
