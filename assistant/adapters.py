@@ -15,7 +15,7 @@ from contextlib import aclosing, contextmanager, suppress
 
 from assistant import prompts
 from assistant.engines.base import Engine, Sampling
-from assistant.errors import EngineError, FielError, InputError, ModelError
+from assistant.errors import EngineError, FielError, InputError, ModelError, NotAllowedError
 from assistant.records import Adapter, Command, CommandKind, Message, Passage
 from assistant.registry import Registry
 from assistant.store import adapters, audit
@@ -84,15 +84,16 @@ class Adapters:
         finally:
             self._answering[version] -= 1
 
-    async def promote(self, version: str, *, person_id: int | None) -> None:
+    async def promote(self, version: str, *, person_id: int | None, reason: str = "") -> None:
         """Makes a version the champion. Whatever goes wrong before the flip changes nothing.
 
+        ``reason`` is what a person gave who promotes by hand.
         Raises NotFoundError, InputError for one of another base or prompt, and ModelError when it cannot be served.
         """
         await self.ready()
         async with self._lock:
             await self._make_ready(version)
-            await asyncio.to_thread(self._commit_promotion, version, person_id)
+            await asyncio.to_thread(self._commit_promotion, version, person_id, reason)
             await self._flip(version)
 
     async def rollback(self, *, person_id: int | None) -> None:
@@ -226,6 +227,8 @@ class Adapters:
             elif command.version is None:
                 raise InputError("A version is missing.")
             elif command.kind is CommandKind.PROMOTE:
+                if command.person_id is None and not await asyncio.to_thread(self._proven, command.version):
+                    raise NotAllowedError(f"The adapter {command.version} did not pass the gate.")
                 await self.promote(command.version, person_id=command.person_id)
             elif command.kind is CommandKind.LOAD:
                 await self.load(command.version)
@@ -239,6 +242,10 @@ class Adapters:
         with self._database.read() as session:
             return adapters.line(session, self._engine.model)
 
+    def _proven(self, version: str) -> bool:
+        with self._database.read() as session:
+            return adapters.get(session, version).proven
+
     def _next_command(self) -> Command | None:
         with self._database.read() as session:  # most looks find nothing, and take no lock for it
             if not adapters.any_waiting(session):
@@ -250,9 +257,9 @@ class Adapters:
         with self._database.write() as session:
             adapters.finish(session, command.id, problem=problem)
 
-    def _commit_promotion(self, version: str, person_id: int | None) -> None:
+    def _commit_promotion(self, version: str, person_id: int | None, reason: str) -> None:
         with self._database.write() as session:
-            adapters.promote(session, version, person_id=person_id)
+            adapters.promote(session, version, person_id=person_id, reason=reason)
 
     def _commit_rollback(self, person_id: int | None) -> None:
         with self._database.write() as session:

@@ -51,6 +51,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     commands.add_parser("adapters", help="list the adapters of the model, and say which one answers")
     promote = commands.add_parser("promote", help="let an adapter answer from now on")
     promote.add_argument("version", metavar="VERSION")
+    promote.add_argument("--reason", default="", help="why, if it did not pass the gate")
     commands.add_parser("rollback", help="let the adapter answer that did so before")
     retrain = commands.add_parser("retrain", help="train an adapter on what people have rated")
     retrain.add_argument("--dry-run", action="store_true", help="say what would be learnt and what it would take")
@@ -178,7 +179,8 @@ def _adapters(_arguments: argparse.Namespace, http: httpx.Client) -> int:
 
 
 def _promote(arguments: argparse.Namespace, http: httpx.Client) -> int:
-    return _swapped(http.post(f"/api/adapters/{quote(arguments.version, safe='')}/promote"))
+    body = {"reason": arguments.reason}
+    return _swapped(http.post(f"/api/adapters/{quote(arguments.version, safe='')}/promote", json=body))
 
 
 def _rollback(_arguments: argparse.Namespace, http: httpx.Client) -> int:

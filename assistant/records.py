@@ -365,13 +365,23 @@ class Usage:
     completion_tokens: int = 0
 
 
+class AdapterStatus(StrEnum):
+    """What became of a version. A ``withdrawn`` one never answers again; a ``rejected`` one failed the gate."""
+
+    CANDIDATE = "candidate"
+    CHAMPION = "champion"
+    RETIRED = "retired"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+
+
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """A version of a LoRA adapter for the model ``base``; nothing of it ever changes but ``predecessor``.
+    """A version of a LoRA adapter for the model ``base``; its weights never change.
 
     ``predecessor`` was live when this one became so (None: the base model itself): where a rollback leads.
     ``weights_hash`` names its algorithm; ``origin`` says what made it. ``affected_at``: when the first of the exchanges
-    that it was trained on was deleted or redacted; None while all are as they were.
+    that it was trained on was deleted or redacted; None while all are as they were. ``proven``: it passed the gate.
     """
 
     version: str
@@ -382,6 +392,25 @@ class Adapter:
     origin: str
     created_at: datetime
     affected_at: datetime | None = None
+    status: AdapterStatus = AdapterStatus.CANDIDATE
+    proven: bool = False
+    rolled_back: bool = False
+    run_id: int | None = None
+    dataset_hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterService:
+    """From when until when a version answered (None: the base model itself); ``until`` None: it does now.
+
+    ``reason`` is what the person who promoted it by hand gave for it.
+    """
+
+    version: str | None
+    since: datetime
+    until: datetime | None
+    person_id: int | None
+    reason: str
 
 
 class CommandKind(StrEnum):

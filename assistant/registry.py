@@ -34,12 +34,23 @@ class Registry:
     def path(self, version: str) -> Path:
         return self.folder / version
 
-    def add(self, source: Path, *, base: str, prompt_version: str, origin: str = "") -> Adapter:
+    def add(
+        self,
+        source: Path,
+        *,
+        base: str,
+        prompt_version: str,
+        origin: str = "",
+        run_id: int | None = None,
+        dataset_hash: str = "",
+        exchange_ids: Iterable[str] = (),
+    ) -> Adapter:
         """Copies a trained adapter in as a new version; ``source`` stays as it is, its manifest is kept in the new one.
 
         A manifest that names a model that is ``remote`` stands for that model: there are no weights here.
 
-        ``base`` is the engine's ``model`` that it was trained for. Raises ModelError when it could not be served.
+        ``base`` is the engine's ``model`` that it was trained for, ``exchange_ids`` are what it learnt from.
+        Raises ModelError when it could not be served.
         """
         training = plain.read_json(source / plain.MANIFEST) if (source / plain.MANIFEST).is_file() else {}
         if remote := training.get("remote"):
@@ -64,7 +75,10 @@ class Registry:
                     prompt_version=prompt_version,
                     weights_hash=weights,
                     origin=origin,
+                    run_id=run_id,
+                    dataset_hash=dataset_hash,
                 )
+                adapters.record_exchanges(session, adapter.version, exchange_ids)
                 _write_manifest(incoming, adapter, hashes, training=training)
                 # What a kill left here between the move and the commit was never served, and has the same weights.
                 shutil.rmtree(self.path(adapter.version), ignore_errors=True)

@@ -31,10 +31,11 @@ def new_token() -> str:
 
 
 @contextmanager
-def owned(folder: Path) -> Iterator[None]:
+def owned(folder: Path, *, restoring: bool = False) -> Iterator[None]:
     """Makes the folder if need be and owns it until the end of the block, or of the process, however that comes.
 
-    Raises BusyError when another process owns it, FielError when it cannot be written.
+    Raises BusyError when another process owns it, FielError when it cannot be written, or when a backup was being put
+    into it and was cut off, unless ``restoring``.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -46,7 +47,17 @@ def owned(folder: Path) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BusyError(f"Another Fiel is using {folder}. Stop it first, or use another --state folder.") from None
+        if not restoring and _mark(folder).exists():
+            raise FielError(f"Putting a backup into {folder} was cut off. Do it again: launch.py restore BACKUP")
         yield
+
+
+def set_restoring(folder: Path, *, going_on: bool) -> None:
+    """Notes that a backup is being put into the folder, or that this is done."""
+    if going_on:
+        _mark(folder).touch()
+    else:
+        _mark(folder).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -81,3 +92,7 @@ def running_server(folder: Path) -> Server | None:
 
 def _announcement(folder: Path) -> Path:
     return folder / "server.json"
+
+
+def _mark(folder: Path) -> Path:
+    return folder / "restoring"

@@ -28,10 +28,10 @@ from assistant import prompts
 from assistant.engines.base import model_name
 from assistant.entailment import load_judge
 from assistant.errors import FielError
-from assistant.records import Run, RunStatus
+from assistant.records import Adapter, Run, RunStatus
 from assistant.registry import Registry
 from assistant.settings import ROOT, Remote, Settings, Training
-from assistant.store import runs
+from assistant.store import adapters, runs
 from assistant.store.database import Database, open_database, sqlite_url
 from trainer import dataset, lora, remote
 from trainer.card import CARD, Card
@@ -110,8 +110,23 @@ def start(settings: Settings, run: Run) -> subprocess.Popen[bytes]:
 def work(state: Path, database: Database, holder: Holder) -> None:
     """All of a run: collect, train, register."""
     run = holder.run
-    settings = Training(**run.parameters["training"])
-    folder = state / "training" / str(run.id)
+    collect(state, database, holder)
+    train(state, holder)
+    added = register(state, database, run)
+    with database.write() as session:
+        runs.report(
+            session, run.id, token=run.token, stage="done", progress={"phase": "done", "version": added.version}
+        )
+        runs.finish(session, run.id, token=run.token, status=RunStatus.DONE)
+
+
+def work_folder(state: Path, run_id: int) -> Path:
+    return state / "training" / str(run_id)
+
+
+def collect(state: Path, database: Database, holder: Holder) -> Card:
+    """Makes the dataset of a run, unless an earlier process did."""
+    run, folder = holder.run, work_folder(state, holder.run.id)
     holder.stage("collect")
     if not (folder / "dataset" / CARD).exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -119,24 +134,26 @@ def work(state: Path, database: Database, holder: Holder) -> None:
             database,
             folder / "dataset",
             judge=load_judge("a"),
-            settings=settings,
+            settings=Training(**run.parameters["training"]),
             seed=run.seed,
             progress=lambda done, total: holder.report({"phase": "collecting", "step": done, "steps": total}),
         )
+    return Card.read(folder / "dataset")
+
+
+def train(state: Path, holder: Holder) -> None:
+    """Trains on the dataset of a run, unless an earlier process did."""
+    run, folder = holder.run, work_folder(state, holder.run.id)
+    settings = Training(**run.parameters["training"])
     holder.stage("train", dataset_hash=Card.read(folder / "dataset").hash)
-    there = settings.trainer == "openai"
-    base = _there(folder, settings, holder) if there else _here(state, folder, settings, holder)
-    registry = Registry(database, state / "adapters")
-    added = registry.add(folder / "adapter", base=base, prompt_version=prompts.VERSION, origin=f"run {run.id}")
-    with database.write() as session:
-        done = {"phase": "done", "version": added.version}
-        runs.report(session, run.id, token=run.token, stage="done", progress=done)
-        runs.finish(session, run.id, token=run.token, status=RunStatus.DONE)
-    shutil.rmtree(folder / "adapter", ignore_errors=True)  # the registry has it
+    if settings.trainer == "openai":
+        _there(folder, settings, holder)
+    else:
+        _here(state, folder, settings, holder)
 
 
-def _here(state: Path, folder: Path, settings: Training, holder: Holder) -> str:
-    """Trains on this machine, unless that was done before a kill; returns the base model's name."""
+def _here(state: Path, folder: Path, settings: Training, holder: Holder) -> None:
+    """Trains on this machine, unless that was done before a kill."""
     model = holder.run.parameters["model"]
     memory = _Rates(state / "training" / "rates.json", model_name(model))
     prepared = lora.prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples)
@@ -152,18 +169,46 @@ def _here(state: Path, folder: Path, settings: Training, holder: Holder) -> str:
         )
         if prepared.sweep:
             memory.note(len(prepared.train.examples), manifest["rate"])
-    return model_name(model)
 
 
-def _there(folder: Path, settings: Training, holder: Holder) -> str:
-    """Has a model tuned at a service; returns the base model's name."""
+def _there(folder: Path, settings: Training, holder: Holder) -> None:
+    """Has a model tuned at a service, unless that was done before a kill."""
     key = {"key": os.environ.get("FIEL_REMOTE__KEY", "")}
     service = Remote(**holder.run.parameters["remote"] | key)
     offer = remote.prepare(folder / "dataset", remote=service, settings=settings, folder=folder / "upload")
     if not (folder / "adapter").exists():
         agreed = holder.run.parameters["agreed"] * _GROWTH
         remote.train(offer, folder / "adapter", seed=holder.run.seed, agreed=agreed, report=holder.report)
-    return service.model
+
+
+def register(state: Path, database: Database, run: Run) -> Adapter:
+    """Puts the adapter of a run into the registry, with what it learnt from, unless an earlier process did."""
+    folder, parameters = work_folder(state, run.id), run.parameters
+    there = parameters["training"]["trainer"] == "openai"
+    base = parameters["remote"]["model"] if there else model_name(parameters["model"])
+    with database.read() as session:
+        added = next((adapter for adapter in adapters.for_base(session, base) if adapter.run_id == run.id), None)
+    if added is None:
+        added = Registry(database, state / "adapters").add(
+            folder / "adapter",
+            base=base,
+            prompt_version=prompts.VERSION,
+            origin=f"run {run.id}",
+            run_id=run.id,
+            dataset_hash=Card.read(folder / "dataset").hash,
+            exchange_ids=learnt(folder / "dataset"),
+        )
+    shutil.rmtree(folder / "adapter", ignore_errors=True)  # the registry has it
+    return added
+
+
+def learnt(folder: Path) -> frozenset[str]:
+    """The ids of the exchanges that a dataset teaches."""
+    ids = set()
+    for name in ("train", "preferences", "undesirable"):
+        with (folder / f"{name}.jsonl").open(encoding="utf-8") as file:
+            ids |= {json.loads(line)["exchange"] for line in file}
+    return frozenset(ids)
 
 
 class _Rates:
@@ -274,7 +319,7 @@ def main() -> int:
 
 def _help(state: Path, run: Run) -> int:
     """The further processes of a training on several GPUs: they compute with the first one, which does all the rest."""
-    folder = state / "training" / str(run.id)
+    folder = work_folder(state, run.id)
     while not (folder / "dataset" / CARD).exists():
         time.sleep(_LOOK)
     model, settings = run.parameters["model"], Training(**run.parameters["training"])

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from urllib.parse import urlsplit
 
 import chromadb
@@ -57,16 +58,23 @@ class Vectors:
             else:
                 self._client = chromadb.PersistentClient(str(folder), settings=settings)
             self._batch = self._client.get_max_batch_size()
+        self._changing = Lock()
 
     def close(self) -> None:
         assert isinstance(self._client, Client)  # what both constructors return, though typed as its base
         self._client.close()
 
+    @contextmanager
+    def unchanging(self) -> Iterator[None]:
+        """Nothing changes until the end of the block, so that the folder can be copied; whoever wants to waits."""
+        with self._changing:
+            yield
+
     def upsert(self, scope: str, ids: Sequence[str], vectors: npt.NDArray[np.float32]) -> None:
         """Adds or replaces: doing it twice is the same as once. ``vectors`` has the shape (len(ids), dimension)."""
         if not len(ids):
             return
-        with _translated():
+        with self._changing, _translated():
             collection = self._client.get_or_create_collection(
                 f"{scope}.{vectors.shape[1]}", embedding_function=None, configuration=_INDEX
             )
@@ -80,7 +88,7 @@ class Vectors:
 
     def delete_document(self, scope: str, document_id: int) -> None:
         """Removes all vectors of all generations; none is fine too. An empty collection goes from the disk."""
-        with _translated():
+        with self._changing, _translated():
             for collection in self._collections(scope):
                 collection.delete(where={"document": document_id})
                 if collection.count() == 0:

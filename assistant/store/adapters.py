@@ -8,10 +8,19 @@ from datetime import UTC, datetime
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
-from assistant.errors import NotFoundError
-from assistant.records import Adapter, Command, CommandKind, CommandStatus
+from assistant.errors import InputError, NotFoundError
+from assistant.records import Adapter, AdapterService, AdapterStatus, Command, CommandKind, CommandStatus
 from assistant.store import audit
-from assistant.store.tables import AdapterExchangeRow, AdapterRow, ChampionRow, CommandRow, ForgottenRow
+from assistant.store.tables import (
+    AdapterExchangeRow,
+    AdapterRow,
+    AdapterServiceRow,
+    ChampionRow,
+    CommandRow,
+    ForgottenRow,
+)
+
+CUT_OFF = "The program ended before this was done."
 
 
 def next_number(session: Session) -> int:
@@ -19,7 +28,16 @@ def next_number(session: Session) -> int:
 
 
 def add(
-    session: Session, *, number: int, version: str, base: str, prompt_version: str, weights_hash: str, origin: str
+    session: Session,
+    *,
+    number: int,
+    version: str,
+    base: str,
+    prompt_version: str,
+    weights_hash: str,
+    origin: str,
+    run_id: int | None = None,
+    dataset_hash: str = "",
 ) -> Adapter:
     row = AdapterRow(
         number=number,
@@ -28,6 +46,11 @@ def add(
         prompt_version=prompt_version,
         weights_hash=weights_hash,
         origin=origin,
+        run_id=run_id,
+        dataset_hash=dataset_hash,
+        status=AdapterStatus.CANDIDATE,
+        proven=False,
+        rolled_back=False,
         created_at=datetime.now(UTC),
     )
     session.add(row)
@@ -70,14 +93,16 @@ def line(session: Session, base: str) -> list[Adapter]:
     return list(found.values())
 
 
-def promote(session: Session, version: str, *, person_id: int | None) -> None:
-    """Makes it the champion of its base, with an entry in the audit log."""
+def promote(session: Session, version: str, *, person_id: int | None, reason: str = "") -> None:
+    """Makes it the champion of its base, with an entry in the audit log. Raises InputError for a withdrawn one."""
     row = _row(session, version)
+    if row.status == AdapterStatus.WITHDRAWN:
+        raise InputError(f"The adapter {version} was withdrawn.")
     live = champion(session, row.base)
     if version == live:
         return
     row.predecessor = live
-    _set_champion(session, row.base, version)
+    _set_champion(session, row.base, version, person_id=person_id, reason=reason)
     audit.record(session, "adapter.promote", person_id=person_id, subject=version)
 
 
@@ -86,9 +111,60 @@ def roll_back(session: Session, base: str, *, person_id: int | None) -> None:
     live = champion(session, base)
     if live is None:
         raise NotFoundError("The base model itself answers: there is nothing to roll back to.")
-    before = _row(session, live).predecessor
-    _set_champion(session, base, before)
+    row = _row(session, live)
+    row.rolled_back = True
+    _set_champion(session, base, row.predecessor, person_id=person_id)
     audit.record(session, "adapter.rollback", person_id=person_id, subject=live)
+
+
+def decide(session: Session, version: str, *, proven: bool) -> None:
+    """Notes what the gate said of a version: it may be promoted without anybody asking, or it is rejected."""
+    row = _row(session, version)
+    row.proven = proven
+    row.status = AdapterStatus.CANDIDATE if proven else AdapterStatus.REJECTED
+
+
+def withdraw(session: Session, version: str, *, person_id: int) -> None:
+    """Takes a version out for good. Raises InputError while it is the champion."""
+    row = _row(session, version)
+    if champion(session, row.base) == version:
+        raise InputError(f"The adapter {version} answers now. Roll back first.")
+    row.status = AdapterStatus.WITHDRAWN
+    audit.record(session, "adapter.withdraw", person_id=person_id, subject=version)
+
+
+def services(session: Session, base: str) -> list[AdapterService]:
+    """Who answered when, the latest first."""
+    rows = session.scalars(
+        select(AdapterServiceRow).where(AdapterServiceRow.base == base).order_by(AdapterServiceRow.id.desc())
+    )
+    return [AdapterService(row.version, row.since, row.until, row.person_id, row.reason) for row in rows]
+
+
+def last_proven(session: Session, base: str) -> str | None:
+    """The version that passed the gate and answered last, if that is not the champion."""
+    live = champion(session, base)
+    if live is None or get(session, live).proven:
+        return None
+    proven = (
+        select(AdapterRow.version)
+        .join(AdapterServiceRow, AdapterServiceRow.version == AdapterRow.version)
+        .where(AdapterRow.base == base, AdapterRow.proven, AdapterRow.status != AdapterStatus.WITHDRAWN)
+        .order_by(AdapterServiceRow.id.desc())
+    )
+    return session.scalar(proven.limit(1))
+
+
+def exchanges_of(session: Session, versions: Sequence[str]) -> frozenset[str]:
+    """The ids of all exchanges that any of the versions learnt from."""
+    wanted = AdapterExchangeRow.adapter_version.in_(versions)
+    return frozenset(session.scalars(select(AdapterExchangeRow.exchange_id).where(wanted)))
+
+
+def that_saw(session: Session, exchange_id: str) -> list[str]:
+    """The versions that learnt from an exchange."""
+    query = select(AdapterExchangeRow.adapter_version).where(AdapterExchangeRow.exchange_id == exchange_id)
+    return list(session.scalars(query.order_by(AdapterExchangeRow.adapter_version)))
 
 
 def ask(session: Session, kind: CommandKind, *, version: str | None, person_id: int | None) -> int:
@@ -138,7 +214,7 @@ def fail_unfinished(session: Session) -> None:
         .where(CommandRow.status == CommandStatus.RUNNING)
         .values(
             status=CommandStatus.FAILED,
-            problem="The program ended before this was done.",
+            problem=CUT_OFF,
             finished_at=datetime.now(UTC),
         )
     )
@@ -151,8 +227,16 @@ def _row(session: Session, version: str) -> AdapterRow:
     return row
 
 
-def _set_champion(session: Session, base: str, version: str | None) -> None:
-    session.merge(ChampionRow(base=base, version=version, changed_at=datetime.now(UTC)))
+def _set_champion(session: Session, base: str, version: str | None, *, person_id: int | None, reason: str = "") -> None:
+    now = datetime.now(UTC)
+    champions = AdapterRow.base == base, AdapterRow.status == AdapterStatus.CHAMPION
+    session.execute(update(AdapterRow).where(*champions).values(status=AdapterStatus.RETIRED))
+    answering = AdapterServiceRow.base == base, AdapterServiceRow.until.is_(None)
+    session.execute(update(AdapterServiceRow).where(*answering).values(until=now))
+    if version is not None:
+        _row(session, version).status = AdapterStatus.CHAMPION
+    session.add(AdapterServiceRow(base=base, version=version, since=now, person_id=person_id, reason=reason))
+    session.merge(ChampionRow(base=base, version=version, changed_at=now))
 
 
 def _listed(session: Session, query: Select[AdapterRow]) -> list[Adapter]:
@@ -182,6 +266,11 @@ def _adapter(row: AdapterRow, affected: Mapping[str, datetime]) -> Adapter:
         origin=row.origin,
         created_at=row.created_at,
         affected_at=affected.get(row.version),
+        status=AdapterStatus(row.status),
+        proven=row.proven,
+        rolled_back=row.rolled_back,
+        run_id=row.run_id,
+        dataset_hash=row.dataset_hash,
     )
 
 

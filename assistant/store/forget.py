@@ -21,6 +21,7 @@ from assistant.store.tables import (
     ExchangeDocumentRow,
     ExchangeRow,
     ForgottenRow,
+    GateScoreRow,
     GoldenRow,
     PersonRow,
     RatingChangeRow,
@@ -67,6 +68,7 @@ def document(session: Session, document_id: int) -> None:
             _redact(row, document_id)
         session.execute(delete(SupportRow).where(SupportRow.exchange_id.in_(part)))
         session.execute(delete(SampleRow).where(SampleRow.exchange_id.in_(part)))
+        session.execute(delete(GateScoreRow).where(GateScoreRow.exchange_id.in_(part)))
         _redact_ratings(session, part)
         _redact_histories(session, told)
         _note(session, part)

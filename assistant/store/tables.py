@@ -206,6 +206,28 @@ class ExchangeRow(Base):
     created_at: Mapped[datetime] = mapped_column(index=True)
 
 
+class GroupRow(Base):
+    """A heading section that was asked about, in the order in which they came up: that and the key decide on the side.
+
+    Rows stay for good, whatever becomes of the exchanges: what is sealed stays sealed.
+    """
+
+    __tablename__ = "exchange_groups"
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(60), unique=True)
+    side: Mapped[str] = mapped_column(String(10))
+
+
+class SecretRow(Base):
+    """Random values of this installation that must stay the same and be guessed by nobody."""
+
+    __tablename__ = "secrets"
+
+    name: Mapped[str] = mapped_column(String(20), primary_key=True)
+    value: Mapped[bytes]
+
+
 class SupportRow(Base):
     """What a judge found of an exchange's answer; none until one has looked, and none where words were deleted."""
 
@@ -239,28 +261,6 @@ class SampleRow(Base):
     labelled_by: Mapped[int | None]  # no foreign key: a label outlives its giver's account
     labelled_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
-
-
-class GroupRow(Base):
-    """A heading section that was asked about, in the order in which they came up: that and the key decide on the side.
-
-    Rows stay for good, whatever becomes of the exchanges: what is sealed stays sealed.
-    """
-
-    __tablename__ = "exchange_groups"
-
-    number: Mapped[int] = mapped_column(primary_key=True)
-    key: Mapped[str] = mapped_column(String(60), unique=True)
-    side: Mapped[str] = mapped_column(String(10))
-
-
-class SecretRow(Base):
-    """Random values of this installation that must stay the same and be guessed by nobody."""
-
-    __tablename__ = "secrets"
-
-    name: Mapped[str] = mapped_column(String(20), primary_key=True)
-    value: Mapped[bytes]
 
 
 class ExchangeDocumentRow(Base):
@@ -367,7 +367,29 @@ class AdapterRow(Base):
     prompt_version: Mapped[str] = mapped_column(String(20))
     weights_hash: Mapped[str] = mapped_column(String(80))
     origin: Mapped[str] = mapped_column(default="")
+    status: Mapped[str] = mapped_column(String(10), default="candidate")
+    proven: Mapped[bool] = mapped_column(default=False)
+    """Whether it passed the gate; one that was promoted by hand did not."""
+    rolled_back: Mapped[bool] = mapped_column(default=False)
+    run_id: Mapped[int | None]  # no foreign key: an adapter outlives its run
+    dataset_hash: Mapped[str] = mapped_column(String(80), default="")
     created_at: Mapped[datetime]
+
+
+class AdapterServiceRow(Base):
+    """From when until when a version answered; no version: the base model itself; ``until`` None: it does now."""
+
+    __tablename__ = "adapter_services"
+    __table_args__ = (Index(None, "base", "until"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    base: Mapped[str] = mapped_column(String(200))
+    version: Mapped[str | None] = mapped_column(String(80))
+    since: Mapped[datetime]
+    until: Mapped[datetime | None]
+    person_id: Mapped[int | None]  # no foreign key: who it was is history
+    reason: Mapped[str] = mapped_column(default="")
+    """Why somebody promoted it by hand."""
 
 
 class AdapterExchangeRow(Base):
@@ -424,3 +446,57 @@ class RunRow(Base):
     person_id: Mapped[int | None] = mapped_column(ForeignKey("people.id", ondelete="SET NULL"))
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+
+
+class RunStageRow(Base):
+    """A stage of a run that is over, with what came of it: a run that is resumed goes on after it."""
+
+    __tablename__ = "run_stages"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(20), primary_key=True)
+    result: Mapped[dict[str, Any]]
+    finished_at: Mapped[datetime]
+
+
+class TicketRow(Base):
+    """A try to promote that was paid for. It outlives its run: deleting that gives nothing back."""
+
+    __tablename__ = "tickets"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012
+
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    run_id: Mapped[int] = mapped_column(unique=True)
+    dataset_hash: Mapped[str] = mapped_column(String(80))
+    at: Mapped[datetime]
+
+
+class GateScoreRow(Base):
+    """What a model answered to an item of the gate, or how a judge scored that, by all that it depends on."""
+
+    __tablename__ = "gate_scores"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    exchange_id: Mapped[str | None] = mapped_column(ForeignKey("exchanges.id", ondelete="CASCADE"), index=True)
+    body: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+
+class GateOpenedRow(Base):
+    """An item of the gate that somebody looked at: it proves nothing any more."""
+
+    __tablename__ = "gate_opened"
+
+    exchange_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    person_id: Mapped[int]
+    at: Mapped[datetime]
+
+
+class OptionRow(Base):
+    """Something that admins set in the running program, such as the schedule."""
+
+    __tablename__ = "options"
+
+    name: Mapped[str] = mapped_column(String(20), primary_key=True)
+    value: Mapped[dict[str, Any]]
+    changed_at: Mapped[datetime]

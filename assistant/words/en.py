@@ -299,3 +299,44 @@ MADE = "Made"
 # Deleting
 DELETE_ACCOUNT = "Delete account"
 DELETE_ACCOUNT_TEXT = "Your conversations, ratings, private documents and keys are deleted. There is no way back."
+
+# What the gate decided
+VERDICTS = {
+    "promoted": "Promoted: the candidate answers more faithfully than what answered before.",
+    "rejected": "Rejected: {why}",
+    "not_enough_evidence": "Not enough evidence: {why}",
+    "judge_not_trusted": "The judge is not trusted here: people contradict it too often, so nothing was decided.",
+    "failed": "Failed: {why}",
+    "not_tried": "Not tried, and nothing was spent: {why}",
+}
+WHY = {
+    "items": "there are {items} questions to prove it with, and 60 are needed.",
+    "groups": "the questions are about {groups} sections of documents, and 12 are needed.",
+    "effective_groups": "nearly all of the questions are about a few sections of documents.",
+    "largest_group": "too many of the questions are about one section of a document.",
+    "coverage": "the judge gave no score for too many answers.",
+    "test": "it is not shown beyond doubt that the candidate is more faithful (p = {p}; at most {alpha} is needed).",
+    "gain": "the gain of {mean} is too small to be worth a change.",
+    "base": "it is not shown that the candidate is more faithful than the base model.",
+    "proven": "it is not shown that the candidate is more faithful than the last adapter that passed the gate.",
+    "relevancy": "its answers may be less to the point.",
+    "twin_refusals": "it may answer more often where the passages hold no answer.",
+    "wrong_refusals": "it may refuse more often where the passages hold the answer.",
+    "f1": "it may agree less with the answers that people wrote.",
+    "shorter": "its answers became much shorter.",
+    "longer": "its answers became much longer.",
+    "canaries": "the engine does not answer properly with it.",
+    "judge": "its balanced accuracy on what people checked is below .65.",
+    "nothing_to_learn": "no accepted rating teaches anything yet. Rate answers, and accept ratings under Review.",
+    "unchanged": "there is nothing new to learn since the last time.",
+    "screened": "on the validation questions the candidate is not better by .01 at least.",
+    "rolled_back": "an adapter from nearly the same examples was rolled back; a tenth of them has to be new.",
+    "no_tickets": "all tries of this year are spent.",
+    "changed": "another adapter was put live meanwhile, against which nothing is proven.",
+    "affected": "examples of it were deleted meanwhile; the next cycle learns without them.",
+}
+VERDICT_GAIN = "Gain in faithfulness: at least {lower} (95 % bound), {mean} on average; p = {p}, at most {alpha}."
+VERDICT_WINNER = "The average flatters what was promoted; the bound does not."
+VERDICT_EVIDENCE = "It rests on {items} questions about {groups} sections, and holds for the documents at hand."
+VERDICT_MORE = "About {count} more questions in chats, rated or not, would show whether it gains .05."
+VERDICT_TICKETS = "Tries left within a year: {count}."

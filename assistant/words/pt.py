@@ -299,3 +299,44 @@ MADE = "Feito em"
 # Deleting
 DELETE_ACCOUNT = "Apagar conta"
 DELETE_ACCOUNT_TEXT = "Suas conversas, avaliações, documentos privados e chaves são apagados. Não há volta."
+
+# What the gate decided
+VERDICTS = {
+    "promoted": "Promovido: o candidato responde com mais fidelidade do que o que respondia antes.",
+    "rejected": "Rejeitado: {why}",
+    "not_enough_evidence": "Evidência insuficiente: {why}",
+    "judge_not_trusted": "O juiz não merece confiança aqui: as pessoas o contradizem demais, e nada foi decidido.",
+    "failed": "Falhou: {why}",
+    "not_tried": "Não tentado, e nada foi gasto: {why}",
+}
+WHY = {
+    "items": "há {items} perguntas para a prova, e são necessárias 60.",
+    "groups": "as perguntas tratam de {groups} seções de documentos, e são necessárias 12.",
+    "effective_groups": "quase todas as perguntas tratam de poucas seções de documentos.",
+    "largest_group": "perguntas demais tratam de uma única seção de um documento.",
+    "coverage": "o juiz deixou respostas demais sem nota.",
+    "test": "não está provado sem dúvida que o candidato é mais fiel (p = {p}; é necessário no máximo {alpha}).",
+    "gain": "o ganho de {mean} é pequeno demais para valer uma troca.",
+    "base": "não está provado que o candidato é mais fiel do que o modelo base.",
+    "proven": "não está provado que o candidato é mais fiel do que o último adaptador que passou na prova.",
+    "relevancy": "as respostas podem ser menos pertinentes.",
+    "twin_refusals": "ele pode responder mais vezes onde os trechos não contêm a resposta.",
+    "wrong_refusals": "ele pode recusar mais vezes onde os trechos contêm a resposta.",
+    "f1": "ele pode concordar menos com as respostas que as pessoas escreveram.",
+    "shorter": "as respostas ficaram muito mais curtas.",
+    "longer": "as respostas ficaram muito mais longas.",
+    "canaries": "o motor não responde direito com ele.",
+    "judge": "a acurácia balanceada no que as pessoas conferiram está abaixo de 0,65.",
+    "nothing_to_learn": "nenhuma avaliação aceita ensina algo ainda. Avalie respostas e aceite avaliações na revisão.",
+    "unchanged": "não há nada novo para aprender desde a última vez.",
+    "screened": "nas perguntas de validação o candidato não é melhor em pelo menos 0,01.",
+    "rolled_back": "um adaptador de quase os mesmos exemplos foi revertido; um décimo deles tem de ser novo.",
+    "no_tickets": "todas as tentativas deste ano estão gastas.",
+    "changed": "outro adaptador entrou no ar nesse meio-tempo, e contra ele nada está provado.",
+    "affected": "exemplos dele foram apagados nesse meio-tempo; o próximo ciclo aprende sem eles.",
+}
+VERDICT_GAIN = "Ganho de fidelidade: pelo menos {lower} (limite de 95 %), {mean} em média; p = {p}, no máximo {alpha}."
+VERDICT_WINNER = "A média favorece o que foi promovido; o limite não."
+VERDICT_EVIDENCE = "Baseia-se em {items} perguntas sobre {groups} seções e vale para os documentos atuais."
+VERDICT_MORE = "Cerca de {count} perguntas a mais nas conversas, avaliadas ou não, mostrariam se ele ganha 0,05."
+VERDICT_TICKETS = "Tentativas que restam em um ano: {count}."

@@ -27,6 +27,7 @@ def used() -> set[str]:
     files = [
         f for folder in ("api", "ui", "web") for suffix in ("*.py", "*.html") for f in (PAGES / folder).rglob(suffix)
     ]
+    files.append(PAGES / "verdicts.py")
     return {name for file in files for name in USED.findall(file.read_text())} - {"LANGUAGES", "DEFAULT", "COOKIE"}
 
 

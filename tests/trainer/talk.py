@@ -136,7 +136,7 @@ class Talk:
                     end = start + len(text.rstrip())
                     rows.append(Sentence(index, start, end, text, section, section))
                     start += len(text)
-                documents.set_ready(session, added.id, sentences=rows, pages=None, embedding="none")
+                documents.set_ready(session, added.id, sentences=rows, pages=None, empty_pages=0, embedding="none")
                 self.documents.append(documents.get(session, added.id, scopes=(scope,)))
 
     def passage(self, session: Session, document: int, section: int) -> Passage:

@@ -7,12 +7,20 @@ import json
 import sqlite3
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 
 def key(*parts: object) -> str:
     """A key for whatever depends on ``parts``, which JSON can hold, and on nothing else."""
     return hashlib.sha256(json.dumps(parts, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
+
+
+class Kept(Protocol):
+    """Records by key: ``get`` gives None for an unknown one, ``put`` keeps the first."""
+
+    def get(self, key: str) -> Any: ...
+
+    def put(self, key: str, record: object) -> None: ...
 
 
 class Cache:

@@ -9,7 +9,7 @@ from typing import Any
 
 from assistant import prompts
 from trainer.evaluate import measures
-from trainer.evaluate.cache import Cache, key
+from trainer.evaluate.cache import Kept, key
 from trainer.evaluate.items import Item
 from trainer.evaluate.scoring import JudgeError, Scorer, Scores
 
@@ -23,7 +23,7 @@ async def run(
     items: Sequence[Item],
     answers: Sequence[str],
     scorer: Scorer,
-    cache: Cache,
+    cache: Kept,
     *,
     seconds: float = 600,
     told: Callable[[int, int], None] | None = None,
@@ -48,7 +48,7 @@ async def run(
     return list(await asyncio.gather(*(one(i, a) for i, a in zip(items, answers, strict=True))))
 
 
-async def _record(item: Item, answer: str, scorer: Scorer, cache: Cache, seconds: float) -> Record:
+async def _record(item: Item, answer: str, scorer: Scorer, cache: Kept, seconds: float) -> Record:
     at = key(VERSION, asdict(item), answer, scorer.name, scorer.repeats)
     if (kept := cache.get(at)) is not None:
         return dict(kept)

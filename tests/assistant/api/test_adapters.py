@@ -55,7 +55,11 @@ def test_promote_ask_roll_back(http: httpx.Client, add: Callable[..., Document],
     assert [adapter["version"] for adapter in listed["adapters"]] == [version]
     assert (listed["live"], listed["champion"], listed["problem"]) == (None, None, None)
 
-    assert http.post(f"/api/adapters/{version}/promote").json() == {"live": version}
+    unproven = http.post(f"/api/adapters/{version}/promote")
+    assert (unproven.status_code, "did not pass the gate" in unproven.text) == (422, True)
+    promoted = http.post(f"/api/adapters/{version}/promote", json={"reason": "a test"})
+    assert promoted.json() == {"live": version}
+    assert http.post(f"/api/adapters/{version}/withdraw").status_code == 422
     assert asked(http) == version
     assert http.get("/api/status").json()["adapter"] == version
     figures = http.get("/metrics").text
@@ -72,6 +76,11 @@ def test_promote_ask_roll_back(http: httpx.Client, add: Callable[..., Document],
 
     assert http.post("/api/adapters/rollback").json() == {"live": None}
     assert asked(http) is None
+    behind = http.get(f"/api/adapters/{version}/lineage").json()
+    assert (behind["adapter"]["status"], behind["adapter"]["rolled_back"]) == ("retired", True)
+    assert [(each["reason"], each["until"] is None) for each in behind["services"]] == [("a test", False)]
+    assert http.post(f"/api/adapters/{version}/withdraw").json() == {"withdrawn": version}
+    assert http.post(f"/api/adapters/{version}/promote", json={"reason": "again"}).status_code == 422
 
 
 def test_what_cannot_be_done_says_why(http: httpx.Client, version: str) -> None:
