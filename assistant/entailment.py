@@ -21,7 +21,7 @@ from assistant.alignment import LAYERS, Projection, align, summary
 from assistant.documents import sentences
 from assistant.entailment_head import Ensemble
 from assistant.errors import ModelError
-from assistant.evidence import Context, Weights, bare, words
+from assistant.evidence import Context, Weights, bare, is_courtesy, words
 from assistant.retrieval.embeddings import Reader, Reading
 
 _log = logging.getLogger(__name__)
@@ -98,11 +98,11 @@ class Judge:
         self._reader = reader
 
     def support(self, passages: Sequence[str], answer: str) -> list[SentenceSupport]:
-        """A verdict for each sentence of ``answer``, in order; none for an answer without words.
+        """A verdict for each sentence of ``answer`` that says something, in order: not for "I hope this helps".
 
         Only the sentences of the passages that share most with a claim are read, so a huge passage costs little more.
         """
-        claims = [s for s in sentences.split(answer) if words(bare(answer[s.start : s.end])).folded]
+        claims = [s for s in sentences.split(answer) if _claims(answer[s.start : s.end])]
         if not claims:
             return []
         context = Context(passages, self._weights)
@@ -147,6 +147,10 @@ class Judge:
             with torch.inference_mode():
                 logits += self._network(*padded(batch)).tolist()
         return logits, best
+
+
+def _claims(sentence: str) -> bool:
+    return bool(words(bare(sentence)).folded) and not is_courtesy(sentence)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,21 @@ READ = 160
 """Sentences of the passages that the encoder reads for one claim at most: those that share most with it."""
 
 _WORD = re.compile(r"\d+(?:[.,:/]\d+)*|[^\W\d_]+")
-_MARK = re.compile(r"\s*\[\d+(?:, ?\d+)*\]")
+# What belongs to the form of an answer and claims nothing: citation marks, references to passages, numbers of a list
+# (the next item's may stand at the end of a sentence).
+_FORM = re.compile(
+    r"\[\d+(?:, ?\d+)*\]|\(?\b(?:passages?|passagens|passagem|trechos?)\s+\d+(?:\s*(?:,|and|e|&)\s*\d+)*\)?"
+    r"|^\s*(?:(?:step|passo)\s+\d+:|\(?\d{1,2}[.)](?=\s)|[-*+•–](?=\s))|(?<=[.!?:)\]\"”])\s+\(?\d{1,2}[.)]\s*$",
+    re.IGNORECASE,
+)
+_COURTESY = re.compile(
+    r"\W*(?:sure|certainly|of course|claro|com certeza)\W*"
+    r"|\W*(?:(?:sure|certainly|of course|claro|com certeza)\W+)?"
+    r"(?:i hope (?:this|that|it) helps|i can help you with that|(?:please )?(?:let me know|feel free to ask)"
+    r"|if you have (?:any )?(?:(?:other|further|more) )?questions?|you(?:'|’)re welcome|espero ter ajudado"
+    r"|(?:se|caso) tiver (?:mais|outras|alguma) (?:dúvidas?|perguntas?))(?:\W+\w+){0,6}\W*",
+    re.IGNORECASE,
+)
 _STOP = frozenset(
     "a an the of and to in is are was were be been being for on with at by from as that this these those it its or if "
     "then than so such into about also can could may might will would shall should do does did has have had having he "
@@ -84,8 +98,13 @@ class Words:
 
 
 def bare(claim: str) -> str:
-    """The claim without citation marks."""
-    return _MARK.sub("", claim)
+    """The claim with its form blanked out: citation marks, numbers of a list, "passage 3". Offsets stay as they are."""
+    return _FORM.sub(lambda match: " " * len(match.group()), claim)
+
+
+def is_courtesy(sentence: str) -> bool:
+    """Whether it is one of the phrases that close or open an answer and say nothing about anything."""
+    return _COURTESY.fullmatch(sentence) is not None
 
 
 def words(text: str) -> Words:

@@ -192,15 +192,14 @@ Scored = Sequence[tuple[Floats, npt.NDArray[np.bool_]]]
 def threshold(whole: Scored, pairs: Scored) -> float:
     """Where the mean balanced accuracy is best: the middle of those within half a point.
 
-    Each kind of ``whole`` answers counts once, and so do all ``pairs`` together.
+    All kinds of ``whole`` answers count half together, and so do all ``pairs``.
     """
     everything = np.concatenate([scores for scores, _ in [*whole, *pairs]])
     grid = np.quantile(everything, np.linspace(0.02, 0.98, 193))
 
     def mean(cut: float) -> float:
-        of = [balanced_accuracy(truth, scores >= cut) for scores, truth in whole]
-        single = np.mean([balanced_accuracy(truth, scores >= cut) for scores, truth in pairs])
-        return float(np.mean([*of, single]))
+        halves = [[balanced_accuracy(truth, scores >= cut) for scores, truth in half] for half in (whole, pairs)]
+        return float(np.mean([np.mean(half) for half in halves]))
 
     means = np.array([mean(cut) for cut in grid])
     return float(np.median(grid[means >= means.max() - 0.005]))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assistant.documents import sentences
+from assistant.evidence import is_courtesy
 from trainer.pretrain.corpus import records
 
 Which = Literal["a", "b", "held"]
@@ -77,6 +78,8 @@ def _response(source: str, record: dict[str, Any]) -> Iterator[Claim]:
     response = record["response"]
     for sentence in sentences.split(response):
         text = response[sentence.start : sentence.end]
+        if is_courtesy(text):
+            continue
         marks = tuple(
             (max(0, span["start"] - sentence.start), min(len(text), span["end"] - sentence.start))
             for span in record["spans"]
