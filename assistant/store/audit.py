@@ -38,15 +38,16 @@ def events(
     before: int | None = None,
     limit: int = 100,
 ) -> list[Event]:
-    """The latest first; ``subject`` is part of what is looked for, ``until`` the last day that counts, and ``before``
-    the id of the last one of the page before."""
+    """The latest first. ``subject`` is how that of what is looked for begins, ``until`` the last day that counts, and
+    ``before`` the id of the last one of the page before.
+    """
     query = select(AuditRow, PersonRow.name).outerjoin(PersonRow, PersonRow.id == AuditRow.person_id)
     if action:
         query = query.where(AuditRow.action == action)
     if person_id is not None:
         query = query.where(AuditRow.person_id == person_id)
     if subject:
-        query = query.where(AuditRow.subject.contains(subject, autoescape=True))
+        query = query.where(AuditRow.subject >= subject, AuditRow.subject <= f"{subject}\U0010ffff")
     if since is not None:
         query = query.where(AuditRow.at >= midnight(since))
     if until is not None:

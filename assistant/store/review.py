@@ -20,6 +20,8 @@ from assistant.store.tables import ExchangeDocumentRow, ExchangeRow, PersonRow, 
 BASE = "base"
 """The filter value for answers that no adapter had a part in."""
 
+_COMMON = 5_000
+"""From so many ratings on, words are looked for in the ratings in turn, and not the ratings among those with them."""
 _GROUPS = 20
 _OF_EACH_VALUE = 3
 
@@ -62,7 +64,7 @@ def queue(
     session: Session, filters: Filters, *, before: tuple[datetime, int] | None = None, limit: int = 20
 ) -> list[Item]:
     """The latest first; ``before`` is the time and id of the last one of the page before."""
-    query = _filtered(select(RatingRow.id), filters)
+    query = _filtered(select(RatingRow.id), filters, probing=_are_common(session, filters.words))
     if before is not None:
         query = query.where(tuple_(RatingRow.updated_at, RatingRow.id) < before)
     ids = session.scalars(query.order_by(RatingRow.updated_at.desc(), RatingRow.id.desc()).limit(limit)).all()
@@ -153,7 +155,8 @@ def _joined(query: Select) -> Select:  # type: ignore[type-arg]
     return query.outerjoin(SupportRow, SupportRow.exchange_id == ExchangeRow.id)
 
 
-def _filtered(query: Select, filters: Filters) -> Select:  # type: ignore[type-arg]
+def _filtered(query: Select, filters: Filters, *, probing: bool = False) -> Select:  # type: ignore[type-arg]
+    """``probing``: rows are looked up among those with the words one by one, for a query that needs few of many."""
     wanted: list[ColumnElement[bool]] = [visible()]
     for value, place in (
         (filters.review, RatingRow.review),
@@ -179,11 +182,27 @@ def _filtered(query: Select, filters: Filters) -> Select:  # type: ignore[type-a
     if filters.document_id is not None:
         showing = select(ExchangeDocumentRow.exchange_id).where(ExchangeDocumentRow.document_id == filters.document_id)
         wanted.append(RatingRow.exchange_id.in_(showing))
-    if words := filters.words.replace('"', " ").split():
-        matching: Select[int] = select(column("rowid", Integer)).select_from(table("rating_words"))
-        matched = text("rating_words MATCH :words").bindparams(words=" ".join(f'"{word}"' for word in words))
-        wanted.append(RatingRow.id.in_(matching.where(matched)))
+    if (matching := _matching(filters.words)) is not None:
+        at_row = matching.where(column("rowid", Integer) == RatingRow.id).correlate(RatingRow)
+        wanted.append(at_row.exists() if probing else RatingRow.id.in_(matching))
     return query.where(*wanted)
+
+
+def _matching(words: str) -> Select[int] | None:
+    """The ids of the ratings that have all of the words, or stand for exchanges that do; None for no words."""
+    terms = words.replace('"', " ").split()
+    if not terms:
+        return None
+    matched = text("rating_words MATCH :words").bindparams(words=" ".join(f'"{term}"' for term in terms))
+    return select(column("rowid", Integer)).select_from(table("rating_words")).where(matched)
+
+
+def _are_common(session: Session, words: str) -> bool:
+    matching = _matching(words)
+    if matching is None:
+        return False
+    found = matching.limit(_COMMON).subquery()
+    return session.scalar(select(func.count()).select_from(found)) == _COMMON
 
 
 def _items(session: Session, ids: Sequence[int]) -> list[Item]:

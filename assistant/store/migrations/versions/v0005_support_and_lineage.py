@@ -30,4 +30,5 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_adapter_exchanges_adapter_version"), "adapter_exchanges", ["adapter_version"])
+    op.create_index(op.f("ix_audit_subject"), "audit", ["subject"], unique=False)
     op.add_column("documents", sa.Column("empty_pages", sa.Integer(), nullable=False, server_default="0"))
