@@ -44,46 +44,7 @@ _MEASURES: Mapping[str, _Measure] = {
 }
 
 _PAGE = Environment(autoescape=True, trim_blocks=True).from_string(
-    """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Run {{ run.id }}</title><style>
-body { font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1e1c18; }
-table { border-collapse: collapse; margin: .5rem 0; } th, td { text-align: left; padding: .2rem .8rem .2rem 0; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; } h2 { margin-top: 2rem; }
-.verdict { border-left: 4px solid #1f6f5c; padding-left: 1rem; } img { max-width: 100%; } .quiet { color: #6a665e; }
-</style></head><body>
-<h1>Run {{ run.id }}</h1>
-<p class="quiet">Asked for by {{ run.parameters.by or "hand" }} on {{ run.created_at.strftime("%Y-%m-%d %H:%M") }} UTC,
-model {{ base }}{% if candidate %}, candidate {{ candidate }}{% endif %}, champion {{ champion or "the base model" }}.</p>
-<div class="verdict">{% for sentence in verdict %}<p>{{ sentence }}</p>{% endfor %}</div>
-{% if conditions %}<h2>Conditions</h2><table>
-<tr><th></th><th>against</th><th>found</th><th>limit</th><th></th></tr>
-{% for c in conditions %}<tr><td>{{ c.name }}</td><td>{{ c.against }}</td><td class="number">{{ shown(c.figure) }}</td>
-<td class="number">{{ shown(c.limit) }}</td>
-<td>{{ "holds" if c.holds else "does not hold" }}{% if not c.decides %} (too few to decide){% endif %}</td></tr>{% endfor %}
-</table>{% endif %}
-{% if table %}<h2>Before and after</h2>
-<p class="quiet">Means over the items of the gate; 95 % intervals by the bootstrap over groups.</p>
-<table><tr><th></th>{% for model in models %}<th>{{ model }}</th>{% endfor %}</tr>
-{% for name, cells in table %}<tr><td>{{ name }}</td>{% for cell in cells %}<td class="number">{{ cell }}</td>{% endfor %}
-</tr>{% endfor %}</table>{% endif %}
-{% for title, image in plots %}<h2>{{ title }}</h2><img alt="{{ title }}" src="data:image/png;base64,{{ image }}">
-{% endfor %}
-{% if changes %}<h2>By section of a document</h2><table><tr><th>section</th><th>items</th><th>gain</th></tr>
-{% for group, items, gain in changes %}<tr><td>{{ group }}</td><td class="number">{{ items }}</td>
-<td class="number">{{ shown(gain) }}</td></tr>{% endfor %}</table>{% endif %}
-{% if moved %}<h2>Validation answers that changed most</h2>
-<p class="quiet">By the judge that does not gate. The page of the run shows their words.</p>
-<table><tr><th>exchange</th><th>before</th><th>after</th></tr>
-{% for each in moved %}<tr><td>{{ each.exchange }}</td><td class="number">{{ shown(each.champion) }}</td>
-<td class="number">{{ shown(each.candidate) }}</td></tr>{% endfor %}</table>{% endif %}
-<h2>The dataset</h2>
-<table>{% for name, count in card.examples.items() %}<tr><td>{{ name }}</td><td class="number">{{ count }}</td></tr>
-{% endfor %}{% for reason, count in card.left_out.items() %}<tr><td>left out: {{ reason }}</td>
-<td class="number">{{ count }}</td></tr>{% endfor %}</table>
-{% for part, counts in card.of.items() %}{% for by, values in counts.items() %}<p>{{ part }} by {{ by }}:
-{% for name, n in values.items() %}{{ name }} {{ n }}{{ ", " if not loop.last }}{% endfor %}</p>{% endfor %}{% endfor %}
-</body></html>
-"""
+    (Path(__file__).parent / "report.html").read_text(encoding="utf-8")
 )
 
 
@@ -99,10 +60,10 @@ def write(state: Path, run: Run, stages: Mapping[str, Mapping[str, Any]], decide
 
 def html(run: Run, stages: Mapping[str, Mapping[str, Any]], decided: Mapping[str, Any]) -> str:
     training = stages.get("train", {}).get("training", {})
-    examined, candidate = stages.get("examine"), stages.get("train", {}).get("version")
+    examined, candidate = stages.get("examine"), stages.get("train", {}).get("version", "")
     rows = proof.rows_from_json(examined["rows"]) if examined else []
-    champion = (examined or {}).get("champion")
-    models = list(dict.fromkeys(["base", champion or "base", candidate])) if rows else []
+    champion: str | None = (examined or {}).get("champion")
+    models: list[str] = list(dict.fromkeys(["base", champion or "base", candidate])) if rows else []
     gains = [difference(row.answers[candidate], row.answers[champion or "base"], row.label) for row in rows]
     return _PAGE.render(
         run=run,
@@ -149,7 +110,7 @@ def _changes(rows: Sequence[Row], gains: Sequence[float]) -> list[tuple[str, int
     return ordered[:_SHOWN] + [each for each in ordered[-_SHOWN:] if each not in ordered[:_SHOWN]]
 
 
-def _plots(training: Mapping[str, Any], gains: Sequence[float]) -> list[tuple[str, str]]:
+def _plots(training: Mapping[str, Any], gains: Sequence[float]) -> list[tuple[str, Markup]]:
     found = []
     if training.get("tries"):
         found.append(("Learning rates", _drawn(lambda axes: _rates(axes, training["tries"]))))

@@ -64,7 +64,7 @@ def counts(session: Session) -> dict[str, int]:
     )
     number, inside = session.execute(learnable).one()
     rows = session.execute(select(GroupRow.side, func.count()).group_by(GroupRow.side))
-    groups: dict[str, int] = dict(rows.tuples().all())
+    groups: dict[str, int] = {row[0]: row[1] for row in rows}
     return {"exchanges": number, "sealed": inside or 0} | {f"{side}_groups": groups.get(side, 0) for side in Side}
 
 

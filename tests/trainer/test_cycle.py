@@ -1,0 +1,224 @@
+"""Whole cycles with a tiny model, the bundled judges and a real engine that serves; and what happens on the way."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from assistant.adapters import Adapters
+from assistant.records import AdapterStatus, Run, RunStatus
+from assistant.settings import Settings
+from assistant.store import adapters, forget, gate, runs
+from assistant.store.database import Database
+from assistant.store.tables import GateScoreRow, RunRow
+from tests.assistant.engines.conftest import random_adapter
+from tests.trainer import cycling
+from tests.trainer.talk import Talk
+from trainer import report
+from trainer.schedule import run_folder
+
+POINTS = (
+    "after_collect",
+    "after_training",
+    "after_registered",
+    "after_train",
+    "after_screen",
+    "after_ticket",
+    "after_examine",
+    "after_load_asked",
+    "after_decide",
+    "after_promote_asked",
+    "after_promote",
+    "after_report",
+    "after_end",
+)
+
+
+@pytest.fixture(scope="session")
+def faithful(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return cycling.teach(model, tmp_path_factory.mktemp("adapters") / "faithful", cycling.ANSWER)
+
+
+@pytest.fixture(scope="session")
+def nonsense(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_adapter(model, tmp_path_factory.mktemp("adapters") / "nonsense", seed=3)
+
+
+@pytest.fixture
+def settings(state: Path, model: Path) -> Settings:
+    return cycling.settings_of(state, model)
+
+
+@pytest.fixture
+def log(database: Database) -> Talk:
+    return cycling.write_log(database)
+
+
+@pytest.fixture
+def served(settings: Settings, database: Database) -> Iterator[Adapters]:
+    with cycling.serving(settings) as running:
+        yield running
+
+
+def read(database: Database, run: Run) -> Run:
+    with database.read() as session:
+        return runs.get(session, run.id)
+
+
+def verdict(database: Database, run: Run) -> dict[str, Any]:
+    ended = read(database, run)
+    assert (ended.status, ended.problem) == (RunStatus.DONE, None)
+    assert ended.verdict is not None
+    return dict(ended.verdict)
+
+
+def champions(database: Database) -> list[str]:
+    with database.read() as session:
+        found = runs.latest(session)[0].parameters["model"]
+        rows = adapters.for_base(session, cycling.retrain.model_name(found))
+        return [row.version for row in rows if row.status is AdapterStatus.CHAMPION]
+
+
+def test_a_faithful_candidate_is_promoted_and_its_proof_can_be_read(
+    log: Talk, settings: Settings, database: Database, served: Adapters, faithful: Path
+) -> None:
+    run = cycling.ask_for_cycle(database, settings, faithful)
+    assert cycling.work(settings, run.id) == 0
+    decided = verdict(database, run)
+    assert (decided["outcome"], decided["decided_by"]) == ("promoted", "test"), decided
+    assert (decided["items"], decided["groups"], decided["tickets_left"]) == (60, 12, 11)
+    assert served.live == decided["candidate"]
+    assert champions(database) == [served.live]
+    with database.read() as session:
+        adapter = adapters.get(session, decided["candidate"])
+        assert (adapter.proven, adapter.run_id) == (True, run.id)
+        assert len(adapters.exchanges_of(session, [adapter.version])) == 6
+        saw = next(iter(adapters.exchanges_of(session, [adapter.version])))
+        assert adapters.that_saw(session, saw) == [adapter.version]
+    page = (run_folder(settings.state, run.id) / report.FILE).read_text()
+    assert "Promoted: the candidate answers more faithfully" in page
+    assert page.count("data:image/png;base64,") == 1  # nothing was trained here, so there are no curves
+    assert "lives near" not in page  # it quotes nobody
+    assert not cycling.retrain.work_folder(settings.state, run.id).exists()
+
+
+def test_the_next_cycle_costs_nothing_while_there_is_nothing_new(
+    log: Talk, settings: Settings, database: Database, served: Adapters, faithful: Path
+) -> None:
+    cycling.work(settings, cycling.ask_for_cycle(database, settings, faithful).id)
+    again = cycling.ask_for_cycle(database, settings)
+    cycling.work(settings, again.id)
+    decided = verdict(database, again)
+    assert (decided["outcome"], decided["decided_by"]) == ("not_tried", "unchanged")
+    with database.read() as session:
+        assert len(gate.tickets(session)) == 1
+
+
+def test_a_candidate_that_says_nonsense_costs_no_ticket_and_never_answers(
+    log: Talk, settings: Settings, served: Adapters, faithful: Path, nonsense: Path
+) -> None:
+    database = log.database
+    cycling.work(settings, cycling.ask_for_cycle(database, settings, faithful).id)
+    champion = served.live
+    assert champion is not None
+    log.rate(log.ask(log.places(cycling.Side.TRAIN, 9)[-1], question="Who lives near it nowadays?"))
+    run = cycling.ask_for_cycle(database, settings, nonsense)
+    cycling.work(settings, run.id)
+    decided = verdict(database, run)
+    assert (decided["outcome"], decided["decided_by"]) == ("not_tried", "screened")
+    assert served.live == champion
+    with database.read() as session:
+        assert len(gate.tickets(session)) == 1
+
+
+def test_an_empty_log_ends_in_a_sentence(settings: Settings, database: Database) -> None:
+    run = cycling.ask_for_cycle(database, settings)
+    assert cycling.work(settings, run.id) == 0
+    assert verdict(database, run)["decided_by"] == "nothing_to_learn"
+
+
+def test_too_few_sealed_questions_cost_no_ticket(
+    settings: Settings, database: Database, served: Adapters, faithful: Path
+) -> None:
+    cycling.write_log(database, sealed=4)
+    run = cycling.ask_for_cycle(database, settings, faithful)
+    cycling.work(settings, run.id)
+    decided = verdict(database, run)
+    assert (decided["outcome"], decided["decided_by"], decided["more_items"]) == ("not_enough_evidence", "items", 40)
+    assert served.live is None
+    with database.read() as session:
+        assert gate.tickets(session) == []
+
+
+def test_a_deletion_during_training_keeps_the_candidate_from_going_live(
+    log: Talk, settings: Settings, database: Database, served: Adapters, faithful: Path
+) -> None:
+    run = cycling.ask_for_cycle(database, settings, faithful)
+    killed_at(settings, run, "after_training")
+    with database.write() as session:
+        learnt = cycling.retrain.learnt(cycling.retrain.work_folder(settings.state, run.id) / "dataset")
+        gone = sorted(learnt)[0]
+        owner = session.get_one(forget.ExchangeRow, gone).person_id
+        forget.exchange(session, gone, person_id=owner)
+        session.add(forget.ForgottenRow(exchange_id=gone, at=datetime.now(UTC)))
+    went_silent(database)
+    cycling.work(settings, run.id)
+    assert verdict(database, run)["decided_by"] == "affected"
+    assert served.live is None
+
+
+def test_deleting_an_exchange_takes_what_was_said_to_it_out_of_the_gate(
+    log: Talk, settings: Settings, database: Database, served: Adapters, faithful: Path
+) -> None:
+    cycling.work(settings, cycling.ask_for_cycle(database, settings, faithful).id)
+    with database.write() as session:
+        kept = session.query(GateScoreRow).count()
+        exchange = next(iter(gate.sealed(session)))
+        forget.exchange(session, exchange.id, person_id=exchange.person_id)
+        assert session.query(GateScoreRow).count() < kept
+        assert session.query(GateScoreRow).filter_by(exchange_id=exchange.id).count() == 0
+
+
+def killed_at(settings: Settings, run: Run, point: str) -> None:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([cycling.__name__, "trainer.evaluate.bundled", "trainer.report"])
+    child = context.Process(target=cycling.killed, args=(settings, run.id, point))
+    child.start()
+    child.join(280)
+    assert child.exitcode == -signal.SIGKILL, f"{point} was not reached"
+
+
+def went_silent(database: Database) -> None:
+    with database.write() as session:  # time passes
+        session.execute(update(RunRow).values(heartbeat=datetime.now(UTC) - runs.PATIENCE))
+
+
+def test_killed_after_every_commit_point_it_goes_on_and_spends_one_ticket(
+    log: Talk, settings: Settings, database: Database, served: Adapters, faithful: Path
+) -> None:
+    run = cycling.ask_for_cycle(database, settings, faithful)
+    for point in POINTS:
+        killed_at(settings, run, point)
+        assert len(champions(database)) <= 1
+        with database.read() as session:
+            for version in champions(database):
+                assert adapters.get(session, version).proven
+            assert [ticket.run_id for ticket in gate.tickets(session)] in ([], [run.id])
+        if point != POINTS[-1]:
+            assert read(database, run).status is RunStatus.RUNNING
+            went_silent(database)
+    decided = verdict(database, run)
+    assert (decided["outcome"], decided["tickets_left"]) == ("promoted", 11)
+    assert champions(database) == [decided["candidate"]] == [served.live]
+    with database.read() as session:
+        assert len(adapters.for_base(session, adapters.get(session, decided["candidate"]).base)) == 1
+        assert [ticket.run_id for ticket in gate.tickets(session)] == [run.id]
+        assert read(database, run).token == len(POINTS)
+    assert (run_folder(settings.state, run.id) / report.FILE).exists()
