@@ -13,6 +13,7 @@ from assistant.feedback import Ratings
 from assistant.forgetting import Forgetting
 from assistant.records import Person
 from assistant.retrieval.search import Search
+from assistant.retrieval.vectors import Vectors
 from assistant.settings import Settings
 from assistant.store.database import Database
 
@@ -25,6 +26,7 @@ class Services:
     ratings: Ratings
     forgetting: Forgetting
     library: Library
+    vectors: Vectors
     search: Search
     engine: Engine
     adapters: Adapters

@@ -24,6 +24,7 @@ from assistant.api import (
     review,
     samples,
     system,
+    training,
     viewer,
 )
 from assistant.api.door import Door
@@ -66,6 +67,7 @@ def create(services: Services, *, local_token: str | None = None) -> FastAPI:
         conversations,
         exchanges,
         adapters,
+        training,
         viewer,
         metrics,
         system,

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from assistant import words
 from assistant.api.dependencies import Body
-from assistant.web import accounts, review
+from assistant.web import accounts, review, training
 from assistant.web.render import STATIC
 
 _YEAR = 365 * 24 * 3600
@@ -30,6 +30,6 @@ def choose_language(body: LanguageBody) -> Response:
 
 
 def mount(app: FastAPI) -> None:
-    for router in (_language, accounts.router, review.router):
+    for router in (_language, accounts.router, review.router, training.router):
         app.include_router(router)
     app.mount("/style", StaticFiles(directory=STATIC), name="style")
