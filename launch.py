@@ -29,11 +29,14 @@ from assistant import cli, settings, state
 from assistant.errors import FielError, ModelError
 
 if TYPE_CHECKING:
+    import argparse
+
     from assistant.api.server import Server
     from assistant.engines.base import Engine
     from assistant.entailment import Judge
     from assistant.services import Services
     from assistant.settings import Settings
+    from trainer.schedule import Scheduler
 
 
 def main() -> int:
@@ -42,10 +45,8 @@ def main() -> int:
         configuration = settings.load(**cli.overrides(arguments))
         if arguments.command == "serve":
             return serve(configuration)
-        if arguments.command == "retrain":  # needs the log alone, and so no server
-            from trainer.retrain import retrain
-
-            return retrain(configuration, dry_run=arguments.dry_run, agree=lambda: arguments.yes or cli.agreed())
+        if arguments.command in {"restore", "doctor", "retrain"}:
+            return _alone(arguments, configuration)
         address = _address(configuration)
         with client(configuration) as http:
             return cli.run(arguments, http, address=address)
@@ -54,6 +55,23 @@ def main() -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _alone(arguments: argparse.Namespace, configuration: Settings) -> int:
+    """The commands that need no server, or want none to run."""
+    if arguments.command == "restore":
+        from assistant.backup import restore
+
+        before = restore(arguments.backup, configuration.state)
+        print(f"Restored.{f' What was there is in {before}.' if before else ''}")
+        return 0
+    if arguments.command == "doctor":
+        from assistant import doctor
+
+        return doctor.report(configuration, print)
+    from trainer.retrain import retrain
+
+    return retrain(configuration, dry_run=arguments.dry_run, agree=lambda: arguments.yes or cli.agreed())
 
 
 def serve(configuration: Settings) -> int:
@@ -130,6 +148,8 @@ def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> 
             from assistant.ui.app import mount
 
             app = mount(app, services)
+        if page:
+            stack.callback(_schedule(configuration, services).close)
         engine.start()  # last, because its imports take seconds: the page is there before
         stack.enter_context(state.announced(configuration.state, announcement))
         yield Server(app, services.adapters), address
@@ -182,6 +202,7 @@ def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services
         forgetting=forgetting,
         refusals=Refusals(database),
         library=library,
+        vectors=vectors,
         search=search,
         engine=engine,
         adapters=adapters,
@@ -195,6 +216,15 @@ def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services
         ),
         local_admin=local_admin,
     )
+
+
+def _schedule(configuration: Settings, services: Services) -> Scheduler:
+    from trainer.schedule import Scheduler, process
+
+    asked = {"model": configuration.model, "training": configuration.training.model_dump(mode="json")}
+    scheduler = Scheduler(services.database, process(configuration), asked=asked)
+    scheduler.start()
+    return scheduler
 
 
 def _judge() -> Judge:

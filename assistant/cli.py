@@ -52,6 +52,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     promote = commands.add_parser("promote", help="let an adapter answer from now on")
     promote.add_argument("version", metavar="VERSION")
     promote.add_argument("--reason", default="", help="why, if it did not pass the gate")
+    backup = commands.add_parser("backup", help="copy all that the program keeps into a new folder within FOLDER")
+    backup.add_argument("folder", type=Path, metavar="FOLDER")
+    restore = commands.add_parser("restore", help="put a backup back; what is there now is kept beside it")
+    restore.add_argument("backup", type=Path, metavar="BACKUP")
+    commands.add_parser("doctor", help="look at everything that can be wrong, and say what to do")
     commands.add_parser("rollback", help="let the adapter answer that did so before")
     retrain = commands.add_parser("retrain", help="train an adapter on what people have rated")
     retrain.add_argument("--dry-run", action="store_true", help="say what would be learnt and what it would take")
@@ -192,6 +197,12 @@ def _swapped(response: httpx.Response) -> int:
     return 0
 
 
+def _backup(arguments: argparse.Namespace, http: httpx.Client) -> int:
+    made = _checked(http.post("/api/backup", json={"path": str(arguments.folder.absolute())}))
+    print(f"Backed up to {made['path']}. Put it back with: launch.py restore {made['path']}")
+    return 0
+
+
 def _triples(_arguments: argparse.Namespace, http: httpx.Client) -> int:
     with http.stream("GET", "/api/triples") as response:
         if response.is_error:
@@ -230,4 +241,5 @@ _COMMANDS = {
     "adapters": _adapters,
     "promote": _promote,
     "rollback": _rollback,
+    "backup": _backup,
 }

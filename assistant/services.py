@@ -14,6 +14,7 @@ from assistant.forgetting import Forgetting
 from assistant.records import Person
 from assistant.refusals import Refusals
 from assistant.retrieval.search import Search
+from assistant.retrieval.vectors import Vectors
 from assistant.settings import Settings
 from assistant.store.database import Database
 
@@ -27,6 +28,7 @@ class Services:
     forgetting: Forgetting
     refusals: Refusals
     library: Library
+    vectors: Vectors
     search: Search
     engine: Engine
     adapters: Adapters

@@ -81,6 +81,8 @@ class Cycle:
         """The whole story."""
         try:
             self._stage("collect", self._collect)
+            if self._run.parameters.get("preview"):
+                raise _EndedError("not_tried", "preview", lines=retrain.estimate(self._state, self._run))
             self._stage("train", self._train)
             self._stage("screen", self._screen)
             self._stage("examine", self._examine)

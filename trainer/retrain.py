@@ -141,6 +141,17 @@ def collect(state: Path, database: Database, holder: Holder) -> Card:
     return Card.read(folder / "dataset")
 
 
+def estimate(state: Path, run: Run) -> list[str]:
+    """What training on the dataset of a run would take, for people."""
+    folder = work_folder(state, run.id)
+    if not Card.read(folder / "dataset").examples["train"]:
+        return Card.read(folder / "dataset").lines()
+    memory = _Rates(state / "training" / "rates.json", model_name(run.parameters["model"]))
+    settings = Training(**run.parameters["training"])
+    model = run.parameters["model"]
+    return lora.prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples).lines()
+
+
 def train(state: Path, holder: Holder) -> None:
     """Trains on the dataset of a run, unless an earlier process did."""
     run, folder = holder.run, work_folder(state, holder.run.id)

@@ -11,9 +11,10 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
@@ -43,9 +44,11 @@ Start = Callable[[Run], "subprocess.Popen[bytes]"]
 class Scheduler:
     """Looks every few seconds, in a thread of its own, once it was started."""
 
-    def __init__(self, database: Database, start: Start) -> None:
+    def __init__(self, database: Database, start: Start, *, asked: Mapping[str, Any] | None = None) -> None:
+        """``start`` starts the process of a run; ``asked`` are the parameters of cycles that fall due."""
         self._database = database
         self._start = start
+        self._asked = asked or {}
         self._child: tuple[int, subprocess.Popen[bytes]] | None = None
         self._ticks = BackgroundScheduler(timezone=UTC)
         # Without a grace time, ticks that a busy or sleeping machine delays are dropped.
@@ -69,7 +72,7 @@ class Scheduler:
         now = now or datetime.now(UTC)
         try:
             with self._database.write() as session:
-                fire(session, now)
+                fire(session, now, self._asked)
             self._start_next()
         except BusyError:
             _log.info("the database is busy; the next look is in %d s", LOOK)
@@ -87,7 +90,7 @@ class Scheduler:
             self._child = run.id, self._start(run)
 
 
-def fire(session: Session, now: datetime) -> Run | None:
+def fire(session: Session, now: datetime, asked: Mapping[str, Any]) -> Run | None:
     """Asks for a cycle if the schedule says so, once for whatever was missed, and notes it; in one transaction."""
     wanted, since = cycles.schedule(session)
     if since is None or since > now:  # it is new, or the clock was turned back
@@ -99,7 +102,7 @@ def fire(session: Session, now: datetime) -> Run | None:
     if by is None or cycles.unfinished(session) is not None:
         return None
     cycles.fired(session, now)
-    return cycles.request(session, by=by, person_id=None)
+    return cycles.request(session, by=by, person_id=None, asked=asked)
 
 
 def next_firing(wanted: Schedule, since: datetime) -> datetime | None:

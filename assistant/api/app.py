@@ -24,6 +24,7 @@ from assistant.api import (
     review,
     samples,
     system,
+    training,
     viewer,
 )
 from assistant.api.door import Door
@@ -59,8 +60,21 @@ def create(services: Services, *, local_token: str | None = None) -> FastAPI:
     )
     app.add_middleware(Guard, accounts=services.accounts)
     app.add_middleware(Refused, refusals=services.refusals)
-    modules = (openai, account, people, review, samples, conversations, exchanges, adapters, viewer, metrics, system)
-    for module in modules:
+    modules = (
+        openai,
+        account,
+        people,
+        review,
+        samples,
+        conversations,
+        exchanges,
+        adapters,
+        training,
+        viewer,
+        metrics,
+        system,
+    )
+    for module in (*open_to_people, *for_admins):
         app.include_router(module.router, max_body_size=_BODY)
     app.include_router(golden.router, max_body_size=_GOLDEN)
     upload = _FILES_AT_ONCE * services.settings.limits.file_mb * 1024**2

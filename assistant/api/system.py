@@ -18,7 +18,7 @@ from pydantic import Field
 from sqlalchemy import text
 
 import assistant
-from assistant import prompts
+from assistant import backup, prompts
 from assistant.api import errors
 from assistant.api.dependencies import Body, Me, Parts, Text, current_admin
 from assistant.documents.ingest import Summary, upload_scope
@@ -82,15 +82,36 @@ async def ingest(
     Streams JSON Lines: ``{"progress": 0.4}`` …, then ``{"summary": {"new", "changed", "gone", "unchanged", "skipped",
     "failed": [{"name", "reason"}]}}`` or, if it broke off, ``{"error": …}``.
     """
-    token: str | None = request.app.state.local_token
-    if token is None or not secrets.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
-        raise NotAllowedError("Files of this machine are read only for its command line. Upload them instead.")
-    path = Path(body.path)
-    if not path.is_absolute():
-        raise InputError("The path must be absolute.")
+    path = _local(body.path, request, authorization)
     events = _sync(path, services, person)
     first = await anext(events)  # before the response begins, so that a wrong path gets a status of its own
     return StreamingResponse(_lines(first, events), media_type="application/jsonl")
+
+
+class BackupBody(Body):
+    path: Annotated[Text, Field(min_length=1, max_length=4096)]
+    """An absolute path of a folder on this machine; the backup becomes a folder in it."""
+
+
+@router.post("/api/backup")
+def back_up(
+    body: BackupBody, request: Request, services: Parts, authorization: Annotated[str, Header()] = ""
+) -> dict[str, str]:
+    """Copies all that the program keeps, while it runs. Only for who can read the token in its state folder."""
+    path = _local(body.path, request, authorization)
+    made = backup.back_up(services.settings.state, path, vectors=services.vectors)
+    return {"path": str(made)}
+
+
+def _local(given: str, request: Request, authorization: str) -> Path:
+    """A path of this machine, for who proves to be its command line."""
+    token: str | None = request.app.state.local_token
+    if token is None or not secrets.compare_digest(authorization.encode(), f"Bearer {token}".encode()):
+        raise NotAllowedError("Files of this machine are used only by its command line. Upload them instead.")
+    path = Path(given)
+    if not path.is_absolute():
+        raise InputError("The path must be absolute.")
+    return path
 
 
 async def _sync(path: Path, services: Services, person: Person) -> AsyncGenerator[dict[str, Any], None]:

@@ -68,6 +68,17 @@ def counts(session: Session) -> dict[str, int]:
     return {"exchanges": number, "sealed": inside or 0} | {f"{side}_groups": groups.get(side, 0) for side in Side}
 
 
+def latest_ids(session: Session, *, limit: int) -> list[tuple[str, str]]:
+    """Ids and groups of the latest items that nobody opened: what a list may show of them."""
+    query = select(ExchangeRow.id, ExchangeRow.group_key).where(
+        ExchangeRow.side == Side.GATE,
+        exchanges.learnable(),
+        ExchangeRow.id.not_in(select(GateOpenedRow.exchange_id)),
+    )
+    rows = session.execute(query.order_by(ExchangeRow.created_at.desc()).limit(limit))
+    return [(row[0], row[1] or "") for row in rows]
+
+
 def opened(session: Session) -> frozenset[str]:
     return frozenset(session.scalars(select(GateOpenedRow.exchange_id)))
 

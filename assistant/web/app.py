@@ -11,7 +11,7 @@ from pydantic import Field
 from assistant import words
 from assistant.api.dependencies import Body
 from assistant.errors import FielError
-from assistant.web import accounts, data, review
+from assistant.web import accounts, data, review, training
 from assistant.web.render import STATIC, shown
 
 _YEAR = 365 * 24 * 3600
@@ -31,7 +31,7 @@ def choose_language(body: LanguageBody) -> Response:
 
 
 def mount(app: FastAPI) -> None:
-    for router in (_language, accounts.router, review.router, data.router):
+    for router in (_language, accounts.router, review.router, data.router, training.router):
         app.include_router(router)
     app.add_exception_handler(FielError, shown)
     app.mount("/style", StaticFiles(directory=STATIC), name="style")

@@ -331,6 +331,7 @@ WHY = {
     "unchanged": "there is nothing new to learn since the last time.",
     "screened": "on the validation questions the candidate is not better by .01 at least.",
     "rolled_back": "an adapter from nearly the same examples was rolled back; a tenth of them has to be new.",
+    "preview": "this was a preview.",
     "no_tickets": "all tries of this year are spent.",
     "changed": "another adapter was put live meanwhile, against which nothing is proven.",
     "affected": "examples of it were deleted meanwhile; the next cycle learns without them.",
@@ -340,3 +341,52 @@ VERDICT_WINNER = "The average flatters what was promoted; the bound does not."
 VERDICT_EVIDENCE = "It rests on {items} questions about {groups} sections, and holds for the documents at hand."
 VERDICT_MORE = "About {count} more questions in chats, rated or not, would show whether it gains .05."
 VERDICT_TICKETS = "Tries left within a year: {count}."
+
+# Training
+TRAINING = "Training"
+TRAIN_NOW = "Train now"
+PREVIEW = "Preview: what would be learnt"
+RUN = "Run"
+RUN_STATES = {
+    "waiting": "waits to begin",
+    "running": "at work",
+    "done": "done",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
+CANCEL_RUN = "Cancel this run"
+VERDICT = "Verdict"
+HEALTH = "Engine: {engine}. Free: {disk} of disk, {memory} of memory."
+GATE = "Gate"
+GATE_TEXT = "{sealed} of {exchanges} questions lie in {groups} sealed sections: they prove adapters and teach none."
+GATE_ITEMS = "Sealed questions"
+OPENING_TEXT = "A question that somebody has looked at proves nothing any more: opening it takes it out of the gate."
+OPEN_ITEM = "Open"
+SCHEDULE = "Schedule"
+CRON = "When (cron)"
+AFTER_RATINGS = "Or after new accepted ratings"
+QUIET_FROM = "Quiet from"
+QUIET_UNTIL = "Quiet until"
+SAVE_SCHEDULE = "Save"
+SCHEDULE_ON = "on"
+SCHEDULE_PAUSED = "paused"
+ADAPTERS = "Adapters"
+ADAPTER_STATES = {
+    "candidate": "candidate",
+    "champion": "answers now",
+    "retired": "retired",
+    "rejected": "rejected",
+    "withdrawn": "withdrawn",
+}
+PROVEN = "passed the gate"
+AFFECTED = "examples of it were deleted"
+ROLL_BACK = "Roll back"
+PROMOTE = "Let it answer"
+PROMOTE_WHY = "Why"
+WITHDRAW = "Withdraw"
+SERVICE = "Who answered when"
+REPORT = "Report"
+MOVED = "Validation answers that changed most"
+BEFORE = "Before"
+AFTER = "After"
+LOG = "Log"

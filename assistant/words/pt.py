@@ -331,6 +331,7 @@ WHY = {
     "unchanged": "não há nada novo para aprender desde a última vez.",
     "screened": "nas perguntas de validação o candidato não é melhor em pelo menos 0,01.",
     "rolled_back": "um adaptador de quase os mesmos exemplos foi revertido; um décimo deles tem de ser novo.",
+    "preview": "isto foi uma prévia.",
     "no_tickets": "todas as tentativas deste ano estão gastas.",
     "changed": "outro adaptador entrou no ar nesse meio-tempo, e contra ele nada está provado.",
     "affected": "exemplos dele foram apagados nesse meio-tempo; o próximo ciclo aprende sem eles.",
@@ -340,3 +341,54 @@ VERDICT_WINNER = "A média favorece o que foi promovido; o limite não."
 VERDICT_EVIDENCE = "Baseia-se em {items} perguntas sobre {groups} seções e vale para os documentos atuais."
 VERDICT_MORE = "Cerca de {count} perguntas a mais nas conversas, avaliadas ou não, mostrariam se ele ganha 0,05."
 VERDICT_TICKETS = "Tentativas que restam em um ano: {count}."
+
+# Treinamento
+TRAINING = "Treinamento"
+TRAIN_NOW = "Treinar agora"
+PREVIEW = "Prévia: o que seria aprendido"
+RUN = "Execução"
+RUN_STATES = {
+    "waiting": "espera para começar",
+    "running": "em andamento",
+    "done": "concluída",
+    "failed": "falhou",
+    "cancelled": "cancelada",
+}
+CANCEL_RUN = "Cancelar esta execução"
+VERDICT = "Veredito"
+HEALTH = "Motor: {engine}. Livres: {disk} de disco, {memory} de memória."
+GATE = "Prova"
+GATE_TEXT = (
+    "{sealed} de {exchanges} perguntas estão em {groups} seções lacradas: provam adaptadores e não ensinam nenhum."
+)
+GATE_ITEMS = "Perguntas lacradas"
+OPENING_TEXT = "Uma pergunta que alguém viu já não prova nada: abri-la a retira da prova."
+OPEN_ITEM = "Abrir"
+SCHEDULE = "Agenda"
+CRON = "Quando (cron)"
+AFTER_RATINGS = "Ou após novas avaliações aceitas"
+QUIET_FROM = "Silêncio desde"
+QUIET_UNTIL = "Silêncio até"
+SAVE_SCHEDULE = "Salvar"
+SCHEDULE_ON = "ativa"
+SCHEDULE_PAUSED = "pausada"
+ADAPTERS = "Adaptadores"
+ADAPTER_STATES = {
+    "candidate": "candidato",
+    "champion": "responde agora",
+    "retired": "aposentado",
+    "rejected": "rejeitado",
+    "withdrawn": "retirado",
+}
+PROVEN = "passou na prova"
+AFFECTED = "exemplos dele foram apagados"
+ROLL_BACK = "Reverter"
+PROMOTE = "Deixar responder"
+PROMOTE_WHY = "Por quê"
+WITHDRAW = "Retirar"
+SERVICE = "Quem respondeu quando"
+REPORT = "Relatório"
+MOVED = "Respostas de validação que mais mudaram"
+BEFORE = "Antes"
+AFTER = "Depois"
+LOG = "Registro"

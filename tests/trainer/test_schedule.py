@@ -35,7 +35,7 @@ HOUR = timedelta(hours=1)
 
 def fire(database: Database, now: datetime) -> Run | None:
     with database.write() as session:
-        return schedule.fire(session, now.astimezone(UTC))
+        return schedule.fire(session, now.astimezone(UTC), {})
 
 
 def end(database: Database, run: Run, status: RunStatus = RunStatus.DONE) -> None:

@@ -119,3 +119,16 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
   keys[event.key]();
 });
+
+// Parts of a page that change by themselves: fetched every other second, and replaced only where they did change.
+for (const part of document.querySelectorAll("[data-live]")) {
+  let last = "";
+  setInterval(async () => {
+    if (document.hidden || part.contains(document.activeElement)) return;
+    const response = await fetch(part.dataset.live).catch(() => null);
+    const html = response?.ok ? await response.text() : last;
+    if (html === last) return;
+    if (last) part.innerHTML = html;
+    last = html;
+  }, 2000);
+}

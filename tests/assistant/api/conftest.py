@@ -25,6 +25,7 @@ from assistant.forgetting import Forgetting
 from assistant.records import Document, Message, Person, Usage
 from assistant.refusals import Refusals
 from assistant.retrieval.search import Search
+from assistant.retrieval.vectors import Vectors
 from assistant.services import Services
 from assistant.settings import Limits, Settings
 from assistant.store.database import Database
@@ -96,7 +97,14 @@ def engine() -> Parrot:
 
 @pytest.fixture
 def services(
-    *, database: Database, library: Library, search: Search, people: People, engine: Parrot, state: Path
+    *,
+    database: Database,
+    library: Library,
+    vectors: Vectors,
+    search: Search,
+    people: People,
+    engine: Parrot,
+    state: Path,
 ) -> Iterator[Services]:
     accounts = Accounts(database)
     settings = Settings(state=state, limits=Limits(file_mb=1))
@@ -110,6 +118,7 @@ def services(
         forgetting=forgetting,
         refusals=Refusals(database),
         library=library,
+        vectors=vectors,
         search=search,
         engine=engine,
         adapters=adapters,

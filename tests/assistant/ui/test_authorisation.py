@@ -89,6 +89,20 @@ admin   POST /api/people/{person_id}/reset
 admin   GET /api/audit
 admin   POST /api/review
 admin   GET /api/export
+admin   GET /api/adapters/{version}/lineage
+admin   POST /api/adapters/{version}/withdraw
+token   POST /api/backup
+admin   GET /api/training
+admin   POST /api/training/runs
+admin   GET /api/training/runs/{run_id}
+admin   POST /api/training/runs/{run_id}/cancel
+admin   GET /api/training/runs/{run_id}/report
+admin   GET /api/training/runs/{run_id}/log
+admin   PUT /api/training/schedule
+admin   POST /api/training/gate/{exchange_id}/open
+admin   GET /training
+admin   GET /training/live
+admin   GET /training/runs/{run_id}
 admin   GET /api/samples
 admin   POST /api/samples
 admin   PUT /api/samples/{sample_id}
@@ -200,10 +214,14 @@ BODIES = {
     "PATCH /api/people/{person_id}": {"role": "user"},
     "PUT /api/samples/{sample_id}": {"supported": True},
     "POST /api/ingest": {"path": "/"},
+    "POST /api/backup": {"path": "/"},
 }
 NOT_THERE = {
     "POST /api/adapters/{version}/promote",
     "POST /api/adapters/rollback",
+    "POST /api/adapters/{version}/withdraw",
+    "GET /api/adapters/{version}/lineage",
+    "POST /api/training/gate/{exchange_id}/open",
     "PUT /api/samples/{sample_id}",
 }
 """Who may call these is told that there is no such thing: none is made here."""

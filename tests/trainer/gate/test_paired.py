@@ -154,10 +154,16 @@ def test_rare_losses_that_a_small_sample_does_not_show_are_allowed_for() -> None
 
 
 def test_how_many_losses_are_imagined() -> None:
-    assert paired.unseen_losses(0.0, ALPHA) == 6  # ln(240) = 5.48
-    assert paired.unseen_losses(3.0, ALPHA) == 3
-    assert paired.unseen_losses(40.0, ALPHA) == 0
-    assert paired.unseen_losses(0.0, 0.05) == 3
+    assert paired.unseen_losses(0.0, 10_000, ALPHA) == 7  # ln(480) = 6.17
+    assert paired.unseen_losses(3.0, 10_000, ALPHA) == 4
+    assert paired.unseen_losses(40.0, 12, ALPHA) == 0
+    assert paired.unseen_losses(0.0, 12, ALPHA) == 9
+    assert (12 / 21) ** 12 < ALPHA / 2 < (12 / 20) ** 12
+
+
+def test_a_candidate_that_wins_everywhere_passes_with_the_fewest_groups() -> None:
+    everywhere = gather(np.full(60, 0.9), np.repeat(np.arange(12), 5))
+    assert paired.compare([everywhere], alpha=ALPHA, rng=rng())[0].p <= ALPHA
 
 
 @pytest.mark.parametrize(("items", "lost"), [(60, 0), (60, 1), (440, 0), (440, 5), (440, 20)])
