@@ -74,7 +74,7 @@ def create(services: Services, *, local_token: str | None = None) -> FastAPI:
         metrics,
         system,
     )
-    for module in (*open_to_people, *for_admins):
+    for module in modules:
         app.include_router(module.router, max_body_size=_BODY)
     app.include_router(golden.router, max_body_size=_GOLDEN)
     upload = _FILES_AT_ONCE * services.settings.limits.file_mb * 1024**2
