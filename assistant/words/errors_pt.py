@@ -99,7 +99,7 @@ ERRORS = {
     "Only a document that has failed can be tried again.": "Só um documento que falhou pode ser tentado de novo.",
     "There is no file or folder {}.": "Não há arquivo ou pasta {}.",
     "The path must be absolute.": "O caminho tem de ser absoluto.",
-    "Files of this machine are read only for its command line. Upload them instead.": (
+    "Files of this machine are used only by its command line. Upload them instead.": (
         "Arquivos desta máquina só são lidos para a sua linha de comando. Envie-os pela página."
     ),
     "The file cannot be read: {}.": "O arquivo não pode ser lido: {}.",
@@ -263,6 +263,44 @@ ERRORS = {
     "The adapter {} is damaged: {} is not an object.": "O adaptador {} está danificado: {} não é um objeto.",
     "The adapter {} is damaged: {} cannot be read: {}": "O adaptador {} está danificado: {} não pode ser lido: {}",
     "The adapter {} is damaged: {}": "O adaptador {} está danificado: {}",
+    # Judges, training, the gate and backups
+    "All {} tries of this year are spent. The next one can be had on {}; until then the candidate stays one.": (
+        "As {} tentativas deste ano foram gastas. A próxima estará disponível em {}; até lá nada muda."
+    ),
+    "No adapter can be made for the model {}: {}": "Não se pode fazer um adaptador para o modelo {}: {}",
+    "Question and passages (about {} tokens) and an answer of {} do not fit the model's {}.": (
+        "A pergunta e os trechos (cerca de {} tokens) e uma resposta de {} não cabem nos {} do modelo."
+    ),
+    "Run {} ({}) is at work. Wait for its end, or cancel it.": (
+        "A execução {} ({}) está em andamento. Espere o fim dela ou cancele-a."
+    ),
+    "Run {} is {} already.": "A execução {} já está {}.",
+    "Run {} {} already.": "A execução {} já {}.",
+    "The adapter {} answers now. Roll back first.": ("O adaptador {} está respondendo agora. Volte antes ao anterior."),
+    "The adapter {} did not pass the gate.": "O adaptador {} não passou pelo portão.",
+    "The adapter {} did not pass the gate. Say why it shall answer all the same.": (
+        "O adaptador {} não passou pelo portão. Diga por que ele deve responder mesmo assim."
+    ),
+    "The adapter {} was withdrawn.": "O adaptador {} foi retirado.",
+    "The answer broke off. Ask again.": "A resposta foi interrompida. Pergunte de novo.",
+    "The backup cannot be put into {}: {}": "A cópia de segurança não pode ser posta em {}: {}",
+    "The backup in {} cannot be written: {}": "A cópia de segurança em {} não pode ser gravada: {}",
+    "The database cannot be copied: {}": "O banco de dados não pode ser copiado: {}",
+    "The judge in {} cannot be loaded: {}": "O juiz em {} não pode ser carregado: {}",
+    "The judge in {} was trained for {}, not for {}.": "O juiz em {} foi treinado para {}, não para {}.",
+    "There is no such file yet.": "Esse arquivo ainda não existe.",
+    "There is no such item.": "Não há esse item.",
+    "There is no such run.": "Não há essa execução.",
+    "This sentence is gone, or somebody has judged it already.": "Esta frase já não existe, ou alguém já a julgou.",
+    "{} cannot be reached: {}": "Não se alcança {}: {}",
+    "{} does not answer: {}": "{} não responde: {}",
+    "{} does not serve this model: {}": "{} não serve este modelo: {}",
+    "{} is damaged: {} is not what was backed up.": "{} está danificado: {} não é o que foi copiado.",
+    "{} is no whole backup: it does not hold the files that its {} names.": (
+        "{} não é uma cópia inteira: não contém os arquivos que o seu {} nomeia."
+    ),
+    "{} is no whole backup: its {} cannot be read.": "{} não é uma cópia inteira: o seu {} não pode ser lido.",
+    "{} refuses the key (remote.key): {}": "{} recusa a chave (remote.key): {}",
 }
 
 CHECKS = {
