@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import zlib
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
@@ -194,14 +193,16 @@ class Context:
             for sentence in sentences.split(passage)
             if (text := sentence.text.strip())
         ]
-        self.stems: Counter[str] = Counter(stem for line in self.lines for stem in line.stems)
+        self.stems = frozenset(stem for line in self.lines for stem in line.stems)
         self.pairs: set[tuple[str, str]] = {pair for line in self.lines for pair in line.pairs}
         self.numbers: set[str] = {number for line in self.lines for number in line.words.numbers}
-        self.folded: set[str] = {word for line in self.lines for word in line.words.folded}
         self._index: dict[str, list[int]] = {}
         for i, line in enumerate(self.lines):
             for stem in line.stems:
                 self._index.setdefault(stem, []).append(i)
+
+    def texts(self, indexes: Iterable[int]) -> list[str]:
+        return [self.lines[i].text for i in indexes]
 
     def shares(self, claim: Words) -> Floats:
         """For each sentence the weighted share of the claim's stems that it holds, in [0, 1]."""
@@ -216,7 +217,8 @@ class Context:
         if len(self.lines) <= READ:
             return np.arange(len(self.lines))
         shares = self.shares(claim)
-        return np.sort(np.argsort(-shares, kind="stable")[:READ])
+        best = np.argsort(-shares, kind="stable")[:READ]
+        return np.sort(best[: max(1, int((shares[best] > 0).sum()))])
 
     def choose(self, claim: Words, cosines: Floats) -> list[int]:
         """At most CHOSEN sentences: the nearest by cosine, then greedily what covers most of the words not yet covered.
@@ -310,7 +312,7 @@ class Context:
     def _lines(self, chosen: Sequence[int]) -> list[Line]:
         return [self.lines[i] for i in chosen]
 
-    def _covered(self, stems: set[str], there: Counter[str] | frozenset[str]) -> float:
+    def _covered(self, stems: set[str], there: frozenset[str]) -> float:
         return sum(self.weights[stem] for stem in stems if stem in there)
 
     def _around(self, best: int | None) -> range:

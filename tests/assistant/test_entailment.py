@@ -86,13 +86,14 @@ def test_other_alphabets_are_judged(judge: Judge, text: str) -> None:
 
 
 def test_an_answer_of_ten_thousand_words_and_a_huge_passage(judge: Judge) -> None:
-    filler = [f"Ship number {n} passed the cape with {n * 7 % 913} barrels of salt." for n in range(4_000)]
+    filler = [f"Ship {n} passed with {n * 7 % 913} barrels of salt." for n in range(800)]
     passage = " ".join([*filler, PASSAGES[0]])
-    answer = " ".join([PASSAGES[0], *filler[:900]])
-    assert len(answer.split()) > 9_000
+    repeated = f"The lighthouse burned {'very expensive olive oil and ' * 12} was built in 1894."
+    answer = " ".join([PASSAGES[0], *[repeated] * 180])
+    assert len(answer.split()) > 10_000
     found = judge.support([passage], answer)
     assert found[0].evidence == "The lighthouse of Cabo Raso was built in 1894."
-    assert len(found) > 900
+    assert len(found) == 183
 
 
 def test_a_sentence_far_beyond_the_longest_is_judged(judge: Judge) -> None:

@@ -31,7 +31,7 @@ from trainer.pretrain import judge_data
 from trainer.pretrain.judge_set import Set, learner, load
 
 VERSION = 1
-HEADS = 3
+HEADS = 2
 BATCH = 128
 FOLDS = 5
 SOFTNESS = 0.8
@@ -279,8 +279,8 @@ def main() -> None:
     parser.add_argument("--features", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("data/models/judge"))
     parser.add_argument("--which", choices=("a", "b"))
-    parser.add_argument("--general-steps", type=int, default=1_000)
-    parser.add_argument("--answer-steps", type=int, default=200)
+    parser.add_argument("--general-steps", type=int, default=900)
+    parser.add_argument("--answer-steps", type=int, default=160)
     given = parser.parse_args()
     torch.set_num_threads(1)
     for which in [given.which] if given.which else ["b", "a"]:
