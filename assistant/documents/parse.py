@@ -46,7 +46,7 @@ class Parser:
             answer = self._ask(json.dumps(request).encode() + b"\n")
         if "reason" in answer:
             if "trace" in answer:
-                _log.warning("could not read %r: %s", name, answer["trace"])
+                _log.warning("a file could not be read:\n%s", answer["trace"])  # no name: the log outlives the file
             raise DocumentError(answer["reason"])
         return ParsedText(answer["text"], tuple(PageSpan(*page) for page in answer["pages"]))
 

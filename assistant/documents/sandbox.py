@@ -91,10 +91,11 @@ def _read(request: dict[str, Any], limits: Limits) -> dict[str, Any]:
         return {"reason": str(error)}
     except (MemoryError, RecursionError):
         return {"reason": f"Reading the file needs more than the {limits.memory / 1e6:,.0f} MB allowed. Split it."}
-    except Exception:  # noqa: BLE001  parsers of foreign formats raise anything on a damaged file
+    except Exception as error:  # noqa: BLE001  parsers of foreign formats raise anything on a damaged file
         return {
             "reason": "The file is damaged or not what it seems. Open it in its own program, save it again, add that.",
-            "trace": traceback.format_exc(),
+            # Without its message, which may quote the file.
+            "trace": "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__,
         }
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, String, Subquery, case, cast, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from assistant.store.exchanges import learnable
-from assistant.store.review import visible
+from assistant.store.review import BASE, visible
 from assistant.store.tables import DocumentRow, ExchangeDocumentRow, ExchangeRow, RatingReasonRow, RatingRow
 
 LATEST = 10_000
@@ -21,11 +21,12 @@ _QUESTIONS = 30
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """Ratings under one name: those up and those down."""
+    """Ratings under one name: those up and those down. ``key`` is what the queue filters by to show them."""
 
     name: str
     up: int
     down: int
+    key: str | int = ""
 
     @property
     def total(self) -> int:
@@ -55,7 +56,7 @@ def by_adapter(session: Session, since: datetime) -> list[Bar]:
     latest = _latest(since)
     query = select(latest.c.adapter, *_counts(latest.c.value)).group_by(latest.c.adapter)
     found = session.execute(query.order_by(func.count().desc()).limit(_MOST))
-    return [Bar(name or "", up, down) for name, up, down in found]
+    return [Bar(name or "", up, down, key=name or BASE) for name, up, down in found]
 
 
 def by_reason(session: Session, since: datetime) -> list[Bar]:
@@ -64,7 +65,7 @@ def by_reason(session: Session, since: datetime) -> list[Bar]:
         latest, latest.c.id == RatingReasonRow.rating_id
     )
     found = session.execute(query.group_by(RatingReasonRow.reason).order_by(func.count().desc()))
-    return [Bar(*row) for row in found]
+    return [Bar(reason, up, down, key=reason) for reason, up, down in found]
 
 
 def by_document(session: Session, since: datetime) -> list[Bar]:
@@ -79,7 +80,8 @@ def by_document(session: Session, since: datetime) -> list[Bar]:
         .limit(_MOST)
         .subquery()
     )
-    query = select(DocumentRow.name, showed.c.up, showed.c.down).join(showed, showed.c.document_id == DocumentRow.id)
+    named = select(DocumentRow.name, showed.c.up, showed.c.down, DocumentRow.id)
+    query = named.join(showed, showed.c.document_id == DocumentRow.id)
     return [Bar(*row) for row in session.execute(query.order_by(showed.c.count.desc()))]
 
 

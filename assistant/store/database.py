@@ -71,7 +71,7 @@ class Database:
 
 def open_database(url: str) -> Database:
     """Opens ``url``, creating or migrating the schema. Raises FielError when it cannot be opened."""
-    engine = create_engine(url)
+    engine = create_engine(url, hide_parameters=True)  # what people wrote stays out of the log
     if engine.dialect.name == "sqlite":
         _prepare_sqlite(engine)
     config = alembic.config.Config()

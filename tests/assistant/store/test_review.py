@@ -79,13 +79,13 @@ def test_every_filter(database: Database, people: People, rate: Rate) -> None:
 def test_common_words_are_found_in_another_way_and_alike(
     database: Database, people: People, rate: Rate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = [rate(people.ana, Feedback(1), question=f"Where is Évora, {n}?").id for n in range(3)]
+    made = [rate(people.ana, Feedback(1), question=f"Where is Évora, {word}?").id for word in ("alfa", "beta", "gama")]
     rate(people.ana, Feedback(1), question="And Beja?")
     rate(people.rui, Feedback(-1), question="Where is Évora?")
     for common in (3, 99):
         monkeypatch.setattr(review, "_COMMON", common)
         assert found(database, words="evora", value=1) == made[::-1]
-        assert found(database, words="evora 1") == [made[1]]
+        assert found(database, words="evora beta") == [made[1]]
 
 
 def test_pages_follow_each_other(database: Database, people: People, rate: Rate) -> None:
