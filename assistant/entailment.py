@@ -149,10 +149,9 @@ class Judge:
                 see(context, texts[n], claims[n], cosines=of, evidence={i: lines[i] for i in picked}, by=self._by)
                 for n, of, picked in zip(group, cosines, chosen, strict=True)
             ]
-            best += [
-                max(picked, key=lambda i, n=n, of=of: (context.likeness(said[n], i, float(of[i])), -i), default=None)
-                for n, of, picked in zip(group, cosines, chosen, strict=True)
-            ]
+            for n, of, picked in zip(group, cosines, chosen, strict=True):
+                likeness = {i: context.likeness(said[n], i, float(of[i])) for i in sorted(picked)}
+                best.append(max(likeness, key=likeness.__getitem__, default=None))
             with torch.inference_mode():
                 logits += self._network(*padded(batch)).tolist()
         return logits, best

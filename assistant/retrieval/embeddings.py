@@ -103,10 +103,10 @@ class Reader:
             batch = order[start : start + _BATCH]
             embeddings, *layers = self._session.run(outputs, _padded([encodings[i].ids for i in batch]))
             for row, i in enumerate(batch):
-                inner = slice(1, len(encodings[i].ids) - 1)
-                vectors = {layer: layers[n][row, inner] for n, layer in enumerate(wanted)}
-                ids = np.array(encodings[i].ids[inner], np.int32)
-                readings[i] = Reading(embeddings[row], ids, tuple(encodings[i].offsets[inner]), vectors)
+                own = slice(1, len(encodings[i].ids) - 1)
+                vectors = {layer: layers[n][row, own] for n, layer in enumerate(wanted)}
+                ids = np.array(encodings[i].ids[own], np.int32)
+                readings[i] = Reading(embeddings[row], ids, tuple(encodings[i].offsets[own]), vectors)
         return [reading for reading in readings if reading is not None]
 
 
