@@ -75,7 +75,7 @@ class Plan:
     seed: int = 1
     learning_rate: float = 1.5e-3
     random_tokens: float = 0.15
-    """Rows of random tokens are alone until a quarter of this progress, and ever fewer until five quarters of it."""
+    """Rows of random tokens are alone until a quarter of this progress, then ever fewer, down to three of ten."""
     shape: Shape = field(default_factory=Shape)
 
 
@@ -257,7 +257,7 @@ class _Source:
         return self._ready.pop()
 
     def _one(self, progress: float) -> Example:
-        if self._draw.random() < 1.25 - progress / self._plan.random_tokens:
+        if self._draw.random() < max(0.3, 1.25 - progress / self._plan.random_tokens):
             size = self._plan.shape.vocabulary
             return random_example(vocabulary=size, first=5, template=self._template, draw=self._draw)
         return draw_example(self._data, self._maker, progress=progress, draw=self._draw)

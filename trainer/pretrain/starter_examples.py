@@ -245,30 +245,24 @@ def _name(window: Window, draw: random.Random) -> str:
 
 
 def random_example(*, vocabulary: int, first: int, template: ExampleTemplate, draw: random.Random) -> Example:
-    """Sentences of random tokens, some tokens of one of them as the question, and that sentence as the answer.
+    """Passages of random tokens, a sentence set off in each; the first of these is the answer, and asked by its tokens.
 
-    Where no token means anything, only looking a token up elsewhere and copying what stands around it helps: the skill
-    that all reading rests on, learnt on short rows.
+    Where no token means anything, only looking tokens up and copying what follows helps: the skill that all reading
+    rests on, learnt on short rows. Few different tokens make a row hard: one token no longer tells what follows.
     """
-    sentences = [
-        [draw.randrange(first, vocabulary) for _ in range(draw.randint(3, 9))] + [template.stop]
-        for _ in range(draw.randint(1, 6))
-    ]
-    cut = draw.randint(1, len(sentences))
-    passages = [part for part in (sentences[:cut], sentences[cut:]) if part]
-    at = draw.randrange(len(sentences))
-    number = 1 if at < cut else 2
-    words = sentences[at][:-1]
-    asked = draw.sample(words, draw.randint(min(2, len(words)), len(words) - 1))
-    question = [*template.question, *asked]
-    shown = [
-        token
-        for n, part in enumerate(passages, start=1)
-        for token in (*template.opening[n - 1], *(token for sentence in part for token in sentence))
-    ]
+    known = [draw.randrange(first, vocabulary) for _ in range(draw.choice((6, 12, 25, 50, 100)))]
+    shown: list[int] = []
+    answer: list[int] = []
+    for opening in template.opening[: draw.randint(1, 2)]:
+        sentences = [[*draw.choices(known, k=draw.randint(3, 16)), template.stop] for _ in range(draw.randint(1, 4))]
+        best = draw.randrange(len(sentences))
+        answer = answer or sentences[best]
+        sentences[best] = [*template.mark, *sentences[best], *template.unmark]
+        shown += [*opening, *(token for sentence in sentences for token in sentence)]
+    words = answer[:-1]
+    question = [*template.question, *draw.sample(words, draw.randint(2, len(words) - 1))]
     prompt = [*template.begin, *question, *shown, *template.gap, *question, *template.end]
-    answer = [*sentences[at], *template.citation[number - 1]]
-    return Example([*prompt, *answer], len(prompt))
+    return Example([*prompt, *answer, *template.citation], len(prompt))
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,9 +272,11 @@ class ExampleTemplate:
     begin: tuple[int, ...]
     question: tuple[int, ...]
     opening: tuple[tuple[int, ...], tuple[int, ...]]
+    mark: tuple[int, ...]
+    unmark: tuple[int, ...]
     gap: tuple[int, ...]
     end: tuple[int, ...]
-    citation: tuple[tuple[int, ...], tuple[int, ...]]
+    citation: tuple[int, ...]
     stop: int
 
 
@@ -292,8 +288,10 @@ def template_of(tokenizer: PreTrainedTokenizerFast) -> ExampleTemplate:
         begin=tokens("<|user|>"),
         question=tokens("Question:"),
         opening=(tokens("\n\n[1] a\n"), tokens("\n\n[2] a\n")),
+        mark=tokens(" >>"),
+        unmark=tokens(" <<"),
         gap=tokens("\n\n"),
         end=tokens("<|end|><|assistant|>"),
-        citation=(tokens(" [1]<|end|>"), tokens(" [2]<|end|>")),
+        citation=tokens(" [1]<|end|>"),
         stop=tokens(".")[0],
     )
