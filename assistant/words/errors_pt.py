@@ -263,6 +263,7 @@ ERRORS = {
     "The adapter {} is damaged: {} is not an object.": "O adaptador {} está danificado: {} não é um objeto.",
     "The adapter {} is damaged: {} cannot be read: {}": "O adaptador {} está danificado: {} não pode ser lido: {}",
     "The adapter {} is damaged: {}": "O adaptador {} está danificado: {}",
+    "No adapter can be made for the model {}: {}": "Não se pode fazer um adaptador para o modelo {}: {}",
 }
 
 CHECKS = {
