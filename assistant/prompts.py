@@ -33,7 +33,7 @@ def render(*, question: str, passages: Sequence[Passage], history: Sequence[Turn
     """
     messages = [Message("system", SYSTEM)]
     for turn in (turn for turn in history if turn.answer):
-        messages += [Message("user", turn.question), Message("assistant", _CITATION.sub("", turn.answer))]
+        messages += [Message("user", turn.question), Message("assistant", without_citations(turn.answer))]
     numbered = "\n\n".join(render_passage(n, passage) for n, passage in enumerate(passages, start=1))
     asked = f"Question: {question}"
     messages.append(Message("user", "\n\n".join((asked, numbered, asked)) if numbered else asked))
@@ -56,7 +56,11 @@ def _marked(passage: Passage) -> str:
     return text
 
 
+def without_citations(text: str) -> str:
+    return _CITATION.sub("", text)
+
+
 def is_refusal(answer: str) -> bool:
     """Whether the answer is one of the fixed refusals, give or take white space, citation marks and the final stop."""
-    bare = _CITATION.sub("", answer).strip().rstrip(".")
+    bare = without_citations(answer).strip().rstrip(".")
     return any(bare == refusal.rstrip(".") for refusal in REFUSALS.values())

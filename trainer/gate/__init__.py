@@ -1,0 +1,1 @@
+"""The gate: is a candidate more faithful than the champion beyond doubt? Pure functions, apart from the commands."""
