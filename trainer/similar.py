@@ -1,4 +1,4 @@
-"""Texts that say nearly the same, and texts whose words stand in another one: found among many through an index."""
+"""Texts that say nearly the same, found among many through an index."""
 
 from __future__ import annotations
 
@@ -60,9 +60,6 @@ class NearIndex:
         self._with_word: defaultdict[str, array[int]] = defaultdict(lambda: array("I"))
         self._known: dict[str, str] = {}
 
-    def __len__(self) -> int:
-        return len(self._texts)
-
     def add(self, text: Collection[str]) -> int:
         """Returns the number of the text, from 0."""
         ordered = _rare_first(text)
@@ -79,38 +76,6 @@ class NearIndex:
         for n in sorted(numbers):
             if jaccard(self._texts[n], ordered) >= NEAR:
                 yield n
-
-
-class ContainingIndex:
-    """Texts by their words. Finds those that hold most of the words of another one."""
-
-    def __init__(self, share: float) -> None:
-        self._share = share
-        self._sizes = 0
-        self._with_word: defaultdict[str, array[int]] = defaultdict(lambda: array("I"))
-
-    def __len__(self) -> int:
-        return self._sizes
-
-    def add(self, text: Collection[str]) -> int:
-        """Returns the number of the text, from 0."""
-        for word in sorted(set(text)):
-            self._with_word[word].append(self._sizes)
-        self._sizes += 1
-        return self._sizes - 1
-
-    def holding(self, text: Collection[str], *, most: int) -> list[int]:
-        """The numbers of up to ``most`` texts with at least the share of its words, those with most of them first."""
-        wanted = sorted(set(text), key=lambda word: (len(self._with_word.get(word, ())), word))
-        needed = math.ceil(self._share * len(wanted))
-        counts: dict[int, int] = {}
-        for place, word in enumerate(wanted):
-            opens = place <= len(wanted) - needed  # who has none of the words up to here lacks too many
-            for n in self._with_word.get(word, ()) if opens or counts else ():
-                if opens or n in counts:
-                    counts[n] = counts.get(n, 0) + 1
-        found = [n for n, count in counts.items() if count >= needed]
-        return sorted(found, key=lambda n: (-counts[n], n))[:most]
 
 
 def _rare_first(text: Collection[str]) -> list[str]:
