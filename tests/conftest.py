@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from assistant.adapters import Adapters
 from assistant.documents.ingest import Library
 from assistant.engines.base import Engine
-from assistant.records import Person, Role
+from assistant.records import Message, Person, Role
 from assistant.registry import Registry
 from assistant.retrieval.embeddings import Embedder
 from assistant.retrieval.search import Search
@@ -28,6 +29,12 @@ class People:
     admin: Person
     ana: Person
     rui: Person
+
+
+def passages_and_question(messages: Sequence[Message]) -> tuple[str, str]:
+    """What a prompt shows, without the marks around the search's best sentences, and what it asks."""
+    passages, _, question = re.sub(r">> | <<", "", messages[-1].content).rpartition("Question: ")
+    return passages.partition("\n\n")[2], question  # the question stands before the passages too
 
 
 def adapters_of(database: Database, engine: Engine) -> Adapters:

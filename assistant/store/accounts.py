@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, exists, func, or_, select
+from sqlalchemy import Select, delete, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from assistant.errors import InputError, NotFoundError
@@ -28,16 +28,17 @@ def person_of(row: PersonRow) -> Person:
 
 def any_account(session: Session) -> bool:
     """Whether there is anybody who can sign in, or was sent a link to do so."""
-    with_password = exists().where(PersonRow.password_hash.is_not(None))
-    with_link = exists(select(InvitationRow.person_id))
-    return bool(session.scalar(select(or_(with_password, with_link))))
+    return _anybody(session, select(InvitationRow.person_id))
 
 
 def can_anybody_come_in(session: Session) -> bool:
     """Whether somebody has a password, or a link to choose one that is still good."""
+    return _anybody(session, select(InvitationRow.person_id).where(InvitationRow.expires_at > datetime.now(UTC)))
+
+
+def _anybody(session: Session, links: Select[int]) -> bool:
     with_password = exists().where(PersonRow.password_hash.is_not(None))
-    with_link = exists(select(InvitationRow.person_id).where(InvitationRow.expires_at > datetime.now(UTC)))
-    return bool(session.scalar(select(or_(with_password, with_link))))
+    return bool(session.scalar(select(or_(with_password, exists(links)))))
 
 
 def first_admin(session: Session) -> Person | None:

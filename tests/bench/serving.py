@@ -37,7 +37,8 @@ from assistant.records import Message, Passage, Turn
 from assistant.registry import Registry
 from assistant.settings import ROOT
 from assistant.store.database import open_database, sqlite_url
-from tests.assistant.engines.markers import MARKERS, passage, sentences, train
+from tests.assistant.engines.markers import MARKERS, sentences, train
+from tests.assistant.test_citations import passage
 from tests.bench.chats import Answer, Ask, Program, asking_vllm, chats, lasting, program
 
 LEVELS = (1, 8, 32)
@@ -283,7 +284,7 @@ def _prompts(path: Path) -> Iterator[list[Message]]:
     texts = list(asked)[:: len(asked) // (4 * LEARNT_FROM)]
     for number in range(LEARNT_FROM):
         four = texts[4 * number : 4 * number + 4]
-        yield prompts.render(question=asked[four[0]], passages=[passage("text.txt", text) for text in four])
+        yield prompts.render(question=asked[four[0]], passages=[passage(text, document="text.txt") for text in four])
 
 
 def _quantiles(values: Sequence[float], *, slow: str = "high", digits: int = 1) -> dict[str, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
@@ -29,7 +28,7 @@ from assistant.retrieval.vectors import Vectors
 from assistant.services import Services
 from assistant.settings import Limits, Settings
 from assistant.store.database import Database
-from tests.conftest import People, adapters_of
+from tests.conftest import People, adapters_of, passages_and_question
 
 TOKEN = "local-token"
 LIGHTHOUSE = "The lighthouse of Cabo Raso was built in 1894. Its lamp burned olive oil. A keeper lived in it.\n"
@@ -60,7 +59,7 @@ class Parrot:
         self, messages: Sequence[Message], *, sampling: Sampling, adapter: str | None = None
     ) -> AsyncGenerator[Delta, None]:
         self.heard.append(messages)
-        passages, _, question = re.sub(r">> | <<", "", messages[-1].content).rpartition("Question: ")
+        passages, question = passages_and_question(messages)
         if "break" in question:
             yield Delta("Well")
             raise EngineError("The model stopped answering.")
@@ -71,7 +70,7 @@ class Parrot:
                 await asyncio.sleep(0.001)
         finally:
             self.stopped.set()
-        said = passages.split("\n")[3].split(". ")[0].split(" ")
+        said = passages.split("\n")[1].split(". ")[0].split(" ")
         for word in said:
             yield Delta(word + " ")
         usage = Usage(prompt_tokens=await self.count_tokens(messages), completion_tokens=len(said) + 1)

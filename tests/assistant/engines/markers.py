@@ -14,8 +14,9 @@ from transformers import AutoModelForCausalLM
 from assistant import prompts
 from assistant.engines.base import Engine, Sampling
 from assistant.engines.template import STARTER, Template
-from assistant.records import Message, Passage
+from assistant.records import Message
 from assistant.registry import Registry
+from tests.assistant.test_citations import passage
 
 MARKERS = ("Crimson", "Indigo")
 SUBJECTS = ("bridge", "museum", "station", "library", "harbour", "theatre", "market", "garden")
@@ -23,27 +24,12 @@ _ENOUGH = 0.05  # loss; every token is all but certain then
 _MOST_STEPS = 300
 
 
-def passage(name: str, text: str) -> Passage:
-    return Passage(
-        document_id=1,
-        lineage="",
-        document=name,
-        scope="shared",
-        page=None,
-        section=0,
-        start=0,
-        end=len(text),
-        text=text,
-        score=1.0,
-        sentences=((0, 0, len(text)),),
-        hits=(0,),
-    )
-
-
 def asked(subject: str) -> list[Message]:
     """A question over one passage, as the chat asks."""
     text = f"The {subject} was opened in 1994. It lies near the river and is open every day."
-    return prompts.render(question=f"When was the {subject} opened?", passages=[passage(f"{subject}.txt", text)])
+    return prompts.render(
+        question=f"When was the {subject} opened?", passages=[passage(text, document=f"{subject}.txt")]
+    )
 
 
 async def ask(engine: Engine, *, adapter: str | None = None, tokens: int = 48, subject: str = "lighthouse") -> str:

@@ -30,6 +30,7 @@ from assistant.records import Message, Usage
 from assistant.settings import Limits, Settings
 from assistant.ui.app import mount
 from launch import build
+from tests.conftest import passages_and_question
 
 TOKEN = "token-of-the-tests"
 _WORD = re.compile(r"\w+")
@@ -63,8 +64,8 @@ class Quoter:
     async def stream(
         self, messages: Sequence[Message], *, sampling: Sampling, adapter: str | None = None
     ) -> AsyncGenerator[Delta, None]:
-        passages, _, question = re.sub(r">> | <<", "", messages[-1].content).rpartition("Question: ")
-        words = re.findall(r"\S+\s*", _best_sentence(passages.partition("\n\n")[2], question))
+        passages, question = passages_and_question(messages)
+        words = re.findall(r"\S+\s*", _best_sentence(passages, question))
         self.closed.clear()
         try:
             for position, word in enumerate(words):

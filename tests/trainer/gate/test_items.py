@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assistant.records import SHARED, Passage
+from tests.assistant.test_citations import passage as citable
 from trainer.gate import items
 from trainer.gate.items import Item, select, twin
 from trainer.gate.scores import Label
@@ -18,20 +19,7 @@ _WORDS = ["lamp", "switch", "warranty", "filter", "grinder", "library", "opening
 
 
 def passage(text: str, *, lineage: str = "doc", section: int = 0, scope: str = SHARED) -> Passage:
-    return Passage(
-        document_id=1,
-        lineage=lineage,
-        document="doc.md",
-        scope=scope,
-        page=None,
-        section=section,
-        start=0,
-        end=len(text),
-        text=text,
-        score=1.0,
-        sentences=((0, 0, len(text)),),
-        hits=(0,),
-    )
+    return replace(citable(text), lineage=lineage, section=section, scope=scope)
 
 
 def item(n: int, question: str = "", *, group: str = "", person: str = "ada", days_ago: float = 1.0) -> Item:
