@@ -158,12 +158,12 @@ def _peak(device: str) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
 
 
-def rates(data: Path, folder: Path, *, steps: int, questions: int) -> dict[str, Any]:
+def rates(data: Path, folder: Path, *, domains: list[str], steps: int, questions: int) -> dict[str, Any]:
     from trainer import lora
 
     judge, found = load_judge("a"), {}
     settings = Training(learning_rates=_RATES, sweep_steps=steps, epochs=0.01, distractors=0, removed=0)
-    for name in ("policyqa_dev", "pubmedqa_train"):
+    for name in domains:
         path = folder / name
         path.mkdir()
         database = train_log.real(path / "fiel.db", data / "qa" / f"{name}.jsonl", limit=questions, seed=0)
@@ -241,6 +241,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--parts", nargs="+", default=["speed", "rates", "dataset"])
     parser.add_argument("--exchanges", type=int, default=1_000_000)
+    parser.add_argument("--domains", nargs="+", default=["policyqa_dev", "pubmedqa_train"])
     parser.add_argument("--steps", type=int, default=40, help="for each learning rate")
     parser.add_argument("--questions", type=int, default=600, help="of each domain, for the learning rates")
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -261,7 +262,9 @@ def main() -> None:
             if part == "speed":
                 figures |= speed(options.data, folder)
             elif part == "rates":
-                figures["rates"] = rates(options.data, folder, steps=options.steps, questions=options.questions)
+                figures["rates"] = rates(
+                    options.data, folder, domains=options.domains, steps=options.steps, questions=options.questions
+                )
                 if options.json:
                     plot(figures["rates"], options.json.with_suffix(".png"))
             else:
