@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from assistant.settings import ROOT, Training
 from assistant.store.database import open_database, sqlite_url
 from tests.bench import train_log
 from trainer.dataset import build
+from trainer.tokens import lines
 
 _EXAMPLES = 64
 _REPEATS = 2
@@ -67,7 +69,7 @@ def speed(data: Path, folder: Path) -> dict[str, Any]:
 def _mixed(data: Path, folder: Path) -> Path:
     """Prompts of one to eight paragraphs, as ``train.jsonl`` of a dataset."""
     draw = random.Random(0)
-    rows = [json.loads(line) for line in (data / "qa" / "squad_train.jsonl").read_text().splitlines()[:5_000]]
+    rows = list(islice(lines(data / "qa" / "squad_train.jsonl"), 5_000))
     with (folder / "train.jsonl").open("w") as file:
         for row in draw.sample([row for row in rows if row["answers"]], _EXAMPLES):
             shown = [
@@ -138,7 +140,7 @@ def _trl(model: Any, folder: Path, template: Template, *, device: str, window: i
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
-    rows = [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
+    rows = list(lines(folder / "train.jsonl"))
     told = [row | {"completion": [{"role": "assistant", "content": row["completion"]}]} for row in rows]
     fits = [row for row in told if len(template.encoded(tuple(Message(**m) for m in row["prompt"]))) < window - 64]
     arguments = SFTConfig(
