@@ -51,7 +51,8 @@ def divergence(attempt: Try, *, before: float, answers: Sequence[Answer], base: 
         return "diverged: the loss is no number"
     third = max(1, len(losses) // 3)
     rose = len(losses) > 1 and statistics.fmean(losses[-third:]) > _ROSE * statistics.fmean(losses[:third])
-    if rose or (attempt.loss is not None and attempt.loss > _ROSE * before):
+    # A few batches differ by more than that: a rise counts only where the validation got no better.
+    if attempt.loss is not None and attempt.loss > before * (1.0 if rose else _ROSE):
         return "diverged: the loss rose"
     for name, bad in (("empty", lambda a: not a.text), ("endless", lambda a: not a.ended)):
         now, then = (sum(map(bad, part)) for part in (answers, base))

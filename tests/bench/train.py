@@ -24,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from assistant.settings import ROOT, Training
 from assistant.store.database import open_database, sqlite_url
 from tests.bench import train_log
 from trainer.dataset import build
+from trainer.tokens import lines
 
 _EXAMPLES = 64
 _REPEATS = 2
@@ -67,7 +69,7 @@ def speed(data: Path, folder: Path) -> dict[str, Any]:
 def _mixed(data: Path, folder: Path) -> Path:
     """Prompts of one to eight paragraphs, as ``train.jsonl`` of a dataset."""
     draw = random.Random(0)
-    rows = [json.loads(line) for line in (data / "qa" / "squad_train.jsonl").read_text().splitlines()[:5_000]]
+    rows = list(islice(lines(data / "qa" / "squad_train.jsonl"), 5_000))
     with (folder / "train.jsonl").open("w") as file:
         for row in draw.sample([row for row in rows if row["answers"]], _EXAMPLES):
             shown = [
@@ -138,7 +140,7 @@ def _trl(model: Any, folder: Path, template: Template, *, device: str, window: i
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
 
-    rows = [json.loads(line) for line in (folder / "train.jsonl").read_text().splitlines()]
+    rows = list(lines(folder / "train.jsonl"))
     told = [row | {"completion": [{"role": "assistant", "content": row["completion"]}]} for row in rows]
     fits = [row for row in told if len(template.encoded(tuple(Message(**m) for m in row["prompt"]))) < window - 64]
     arguments = SFTConfig(
@@ -158,12 +160,12 @@ def _peak(device: str) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
 
 
-def rates(data: Path, folder: Path, *, steps: int, questions: int) -> dict[str, Any]:
+def rates(data: Path, folder: Path, *, domains: list[str], steps: int, questions: int) -> dict[str, Any]:
     from trainer import lora
 
     judge, found = load_judge("a"), {}
     settings = Training(learning_rates=_RATES, sweep_steps=steps, epochs=0.01, distractors=0, removed=0)
-    for name in ("policyqa_dev", "pubmedqa_train"):
+    for name in domains:
         path = folder / name
         path.mkdir()
         database = train_log.real(path / "fiel.db", data / "qa" / f"{name}.jsonl", limit=questions, seed=0)
@@ -241,6 +243,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--parts", nargs="+", default=["speed", "rates", "dataset"])
     parser.add_argument("--exchanges", type=int, default=1_000_000)
+    parser.add_argument("--domains", nargs="+", default=["policyqa_dev", "pubmedqa_train"])
     parser.add_argument("--steps", type=int, default=40, help="for each learning rate")
     parser.add_argument("--questions", type=int, default=600, help="of each domain, for the learning rates")
     parser.add_argument("--child", help=argparse.SUPPRESS)
@@ -261,7 +264,9 @@ def main() -> None:
             if part == "speed":
                 figures |= speed(options.data, folder)
             elif part == "rates":
-                figures["rates"] = rates(options.data, folder, steps=options.steps, questions=options.questions)
+                figures["rates"] = rates(
+                    options.data, folder, domains=options.domains, steps=options.steps, questions=options.questions
+                )
                 if options.json:
                     plot(figures["rates"], options.json.with_suffix(".png"))
             else:

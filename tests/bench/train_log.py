@@ -18,6 +18,7 @@ from assistant.store import exchanges, ratings
 from assistant.store.database import Database, open_database, sqlite_url
 from assistant.store.ratings import question_hash
 from assistant.store.tables import PersonRow
+from trainer.tokens import lines
 
 _PASSAGES = 4
 _PEOPLE = 200
@@ -26,9 +27,8 @@ _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 def real(path: Path, questions: Path, *, limit: int, seed: int) -> Database:
     """First answers of a SQuAD-like file as thumbs-up: the right passage first, three others of the file after it."""
-    rows = [json.loads(line) for line in questions.read_text().splitlines()]
     draw = random.Random(seed)
-    rows = draw.sample([row for row in rows if row["answers"]], limit)
+    rows = draw.sample([row for row in lines(questions) if row["answers"]], limit)
     passages = [_passage(n, row["title"] or row["id"], row["context"]) for n, row in enumerate(rows, start=1)]
     database = open_database(sqlite_url(path))
     with database.write() as session:

@@ -23,12 +23,13 @@ def falling(rate: float, loss: float, **values: object) -> Try:
         (falling(1e-4, 1.5), FINE, None),
         (Try(1e-1, [(1, 3.0), (2, math.nan)], 2.0), FINE, "no number"),
         (Try(1e-1, [(1, 3.0)], math.inf), FINE, "no number"),
-        (Try(1e-2, [(n, 2.0 + n) for n in range(9)], 1.9), FINE, "rose"),
+        (Try(1e-2, [(n, 2.0 + n) for n in range(9)], 2.1), FINE, "rose"),
+        (Try(1e-4, [(n, 2.0 + n) for n in range(9)], 1.9), FINE, None),
         (falling(1e-2, 9.0), FINE, "rose"),
         (falling(1e-3, 1.5), [Answer("", ended=True)] * 5 + FINE[:3], "empty"),
         (falling(1e-3, 1.5), [Answer("the the the", ended=False)] * 5 + FINE[:3], "endless"),
     ],
-    ids=["fine", "nan", "inf", "rising", "worse than the base", "empty", "endless"],
+    ids=["fine", "nan", "inf", "rising", "harder batches", "worse than the base", "empty", "endless"],
 )
 def test_divergence_is_told(attempt: Try, answers: list[Answer], told: str | None) -> None:
     found = rates.divergence(attempt, before=2.0, answers=answers, base=FINE)
