@@ -71,7 +71,7 @@ def _alone(arguments: argparse.Namespace, configuration: Settings) -> int:
         return doctor.report(configuration, print)
     from trainer.retrain import retrain
 
-    return retrain(configuration, dry_run=arguments.dry_run)
+    return retrain(configuration, dry_run=arguments.dry_run, agree=lambda: arguments.yes or cli.agreed())
 
 
 def serve(configuration: Settings) -> int:

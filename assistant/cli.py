@@ -60,9 +60,17 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     commands.add_parser("rollback", help="let the adapter answer that did so before")
     retrain = commands.add_parser("retrain", help="train an adapter on what people have rated")
     retrain.add_argument("--dry-run", action="store_true", help="say what would be learnt and what it would take")
+    retrain.add_argument(
+        "--yes", action="store_true", help="agree to what is sent and what it costs, without being asked"
+    )
     parsed = parser.parse_args(arguments)
     parsed.command = parsed.command or "serve"
     return parsed
+
+
+def agreed() -> bool:
+    """Asks the person at the terminal; nobody there means no."""
+    return sys.stdin.isatty() and input("Send this? [y/N] ").strip().casefold() in {"y", "yes"}
 
 
 def overrides(arguments: argparse.Namespace) -> dict[str, object]:

@@ -47,26 +47,33 @@ class Registry:
     ) -> Adapter:
         """Copies a trained adapter in as a new version; ``source`` stays as it is, its manifest is kept in the new one.
 
+        A manifest that names a model that is ``remote`` stands for that model: there are no weights here.
+
         ``base`` is the engine's ``model`` that it was trained for, ``exchange_ids`` are what it learnt from.
         Raises ModelError when it could not be served.
         """
-        plain.check(plain.read_json(source / plain.CONFIG), name=source.name)
         training = plain.read_json(source / plain.MANIFEST) if (source / plain.MANIFEST).is_file() else {}
+        if remote := training.get("remote"):
+            files: tuple[str, ...] = ()
+        else:
+            plain.check(plain.read_json(source / plain.CONFIG), name=source.name)
+            files = _FILES
         incoming = self.folder / f"incoming-{uuid4().hex}"
         incoming.mkdir(parents=True)
         try:
-            for name in _FILES:
+            for name in files:
                 shutil.copyfile(source / name, incoming / name)
-            hashes = _hashes(incoming)
+            hashes = _hashes(incoming, files)
+            weights = hashes[plain.WEIGHTS] if files else _digest(str(remote))
             with self.database.write() as session:
                 number = adapters.next_number(session)
                 adapter = adapters.add(
                     session,
                     number=number,
-                    version=f"v{number}-{hashes[plain.WEIGHTS].removeprefix('sha256:')[:8]}",
+                    version=f"v{number}-{weights.removeprefix('sha256:')[:8]}",
                     base=base,
                     prompt_version=prompt_version,
-                    weights_hash=hashes[plain.WEIGHTS],
+                    weights_hash=weights,
                     origin=origin,
                     run_id=run_id,
                     dataset_hash=dataset_hash,
@@ -87,18 +94,23 @@ class Registry:
         folder = self.path(version)
         if not (folder / plain.MANIFEST).is_file():
             raise ModelError(f"The adapter {version} is missing: {folder} holds no {plain.MANIFEST}.")
-        expected = plain.read_json(folder / plain.MANIFEST).get("files")
+        manifest = plain.read_json(folder / plain.MANIFEST)
+        expected = manifest.get("files")
         try:
-            found = _hashes(folder)
+            found = _hashes(folder, expected or ())
         except OSError as error:
             raise ModelError(f"The adapter {version} is damaged: {error}") from error
-        if found != expected:
+        if found != expected or not (found or manifest.get("training", {}).get("remote")):
             raise ModelError(f"The adapter {version} is damaged: its files are not those of its manifest.")
 
 
-def _hashes(folder: Path) -> dict[str, str]:
+def _digest(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+def _hashes(folder: Path, names: Iterable[str]) -> dict[str, str]:
     hashes = {}
-    for name in _FILES:
+    for name in names:
         with (folder / name).open("rb") as file:
             hashes[name] = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
     return hashes

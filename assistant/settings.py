@@ -10,7 +10,7 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from assistant.errors import SettingsError
@@ -79,6 +79,8 @@ class Review(_Group):
 
 
 class Training(_Group):
+    trainer: Literal["lora", "openai"] = "lora"
+    """What trains: this machine (LoRA), or OpenAI's fine-tuning, which the examples are then sent to."""
     raters: Annotated[int, Field(ge=1)] = 1
     """People who have to say that an answer is right, or wrong, before anything learns from it."""
     per_person: Annotated[int, Field(ge=1)] = 1_000
@@ -119,6 +121,21 @@ class Training(_Group):
     """How far training stands back behind everything else on the machine."""
 
 
+class Remote(_Group):
+    url: Annotated[str, Field(pattern="^https?://")] = "https://api.openai.com/v1"
+    """Address of OpenAI, or of a service with the same API, for ``engine`` or ``training.trainer``."""
+    key: SecretStr = SecretStr("")
+    """The key for it."""
+    model: str = "gpt-4.1-mini-2025-04-14"
+    """The model that answers there, and that is tuned."""
+    context: Annotated[int, Field(ge=1_024)] = 128_000
+    """Tokens that it reads and writes in one request, at most."""
+    example_tokens: Annotated[int, Field(ge=256)] = 65_536
+    """Tokens of an example that it is tuned on, at most."""
+    price: Annotated[float, Field(ge=0)] = 5.0
+    """Dollars that tuning costs for a million tokens: look it up, prices change."""
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="FIEL_",
@@ -138,8 +155,9 @@ class Settings(BaseSettings):
     """Address of a Chroma server (http://host:port); none: an embedded one in the state folder."""
     model: str = str(ROOT / "data" / "models" / "starter")
     """The language model: a folder or a hub name of any causal model. Default: the bundled starter."""
-    engine: Literal["auto", "local", "vllm"] = "auto"
-    """What runs the model. auto: vLLM where vllm_url is set or there are a GPU and a vLLM environment; else local."""
+    engine: Literal["auto", "local", "vllm", "remote"] = "auto"
+    """What runs the model. auto: vLLM where vllm_url is set or there are a GPU and a vLLM environment; else local.
+    remote: a service elsewhere, which then reads every question with its passages."""
     vllm_url: Annotated[str, Field(pattern=r"^https?://[^,\s]+(,\s*https?://[^,\s]+)*$")] | None = None
     """Address of a vLLM server that runs elsewhere and serves the model; of several, with commas between them."""
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
@@ -150,6 +168,7 @@ class Settings(BaseSettings):
     review: Review = Review()
     vllm: Vllm = Vllm()
     training: Training = Training()
+    remote: Remote = Remote()
 
     @property
     def on_loopback(self) -> bool:

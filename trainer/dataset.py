@@ -72,6 +72,10 @@ class _Chosen:
     retrieval: list[str]
 
 
+_VALIDATION = 500
+"""Validation examples, at most: each look at them while training costs as much as learning from half as many."""
+
+
 class _Build:
     def __init__(self, session: Session, writer: Writer, judge: Judge, settings: Training, seed: int) -> None:
         self._session = session
@@ -80,7 +84,8 @@ class _Build:
         self._settings = settings
         self._seed = seed
         self._sealed = Sealed(session, judge)
-        self._validation, self._train, self._undesirable = _Kept(settings), _Kept(settings), _Kept(settings)
+        self._validation = _Kept(settings.model_copy(update={"examples": min(_VALIDATION, settings.examples)}))
+        self._train, self._undesirable = _Kept(settings), _Kept(settings)
 
     def run(self, progress: Progress) -> None:
         chosen = self._choose()

@@ -100,7 +100,7 @@ def estimate(source: str, *, tokens: int, row: int, swept: int, settings: Traini
     # attention's 4 for each pair of tokens in a row and unit; a forward more where activations are computed twice.
     weights = sum(m.in_features * m.out_features for m in linear)
     work = seen * (4 + 2 * checkpointing) * (weights + layers * hidden * row)
-    seconds = work / (_rate(device) * _EFFICIENCY[device])
+    seconds = work / (matrix_rate(device) * _EFFICIENCY[device])
     place = next(parent for parent in (folder, *folder.parents) if parent.exists())
     return Estimate(
         device=device,
@@ -126,7 +126,7 @@ def _free(device: str) -> float:
     return free
 
 
-def _rate(device: str) -> float:
+def matrix_rate(device: str) -> float:
     """Operations a second that large matrix products reach now."""
     size, dtype = (768, torch.float32) if device == "cpu" else (4096, torch.bfloat16)
     a = torch.randn(size, size, device=device).to(dtype)

@@ -33,6 +33,7 @@ from transformers import (
     set_seed,
 )
 from transformers.trainer_utils import get_last_checkpoint
+from trl.data_utils import pack_dataset
 from trl.trainer.kto_config import KTOConfig
 from trl.trainer.kto_trainer import KTOTrainer
 from trl.trainer.sft_config import SFTConfig
@@ -183,6 +184,11 @@ def prefer(
     trainer.train()
     model.delete_adapter("ref")
     return _curves(trainer.state)
+
+
+def packed(examples: Sequence[Tokens], row: int) -> int:
+    """How many rows of at most ``row`` tokens the examples are packed into."""
+    return len(pack_dataset(_dataset(examples), row, "bfd"))
 
 
 def answer_loss(model: torch.nn.Module, inputs: dict[str, Any]) -> tuple[torch.Tensor, int]:

@@ -231,7 +231,7 @@ class _Trainer:
 
     def _plan(self, rate: float, *, steps: int) -> fit.Plan:
         row = self._prepared.row
-        rows = max(1, math.ceil(self._prepared.train.size / row))
+        rows = fit.packed(self._prepared.train.examples, row)
         processes = int(os.environ.get("WORLD_SIZE", "1"))
         return fit.Plan(
             rate=rate,
@@ -313,6 +313,7 @@ def _told(attempt: Try) -> dict[str, Any]:
         "rate": attempt.rate,
         "loss": attempt.loss,
         "faithfulness": attempt.mean,
+        "interval": rates.interval(attempt.faithfulness),
         "items": len(attempt.faithfulness),
         "problem": attempt.problem,
         "training": attempt.training,

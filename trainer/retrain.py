@@ -30,10 +30,10 @@ from assistant.entailment import load_judge
 from assistant.errors import FielError
 from assistant.records import Adapter, Run, RunStatus
 from assistant.registry import Registry
-from assistant.settings import ROOT, Settings, Training
+from assistant.settings import ROOT, Remote, Settings, Training
 from assistant.store import adapters, runs
 from assistant.store.database import Database, open_database, sqlite_url
-from trainer import dataset, lora
+from trainer import dataset, lora, remote
 from trainer.card import CARD, Card
 from trainer.estimate import threads
 from trainer.work import write_whole
@@ -43,19 +43,39 @@ KIND = "train"
 """Of the runs that this module starts and works on."""
 
 _LOOK = 0.5  # seconds between two looks at a run
-_SHOWN = ("phase", "step", "steps", "loss", "validation_loss", "examples_per_second", "seconds_left")
+_GROWTH = 1.1  # by which the cost may have grown since it was agreed: people rate meanwhile
+_SHOWN = ("phase", "step", "steps", "loss", "validation_loss", "examples_per_second", "seconds_left", "event")
 
 
-def retrain(settings: Settings, *, dry_run: bool, say: Callable[[str], None] = print) -> int:
+def retrain(
+    settings: Settings,
+    *,
+    dry_run: bool,
+    agree: Callable[[], bool] = lambda: False,
+    say: Callable[[str], None] = print,
+) -> int:
     """Retrains, and returns the exit code. ``dry_run``: makes a dataset, says what is in it and what it would take.
+
+    ``agree`` is asked before anything is sent to a service, once what that is and what it costs was said.
 
     Raises FielError, BusyError while another run is at work.
     """
     database = open_database(sqlite_url(settings.state / "fiel.db"))
     try:
-        if dry_run:
-            return _preview(settings, database, say)
-        run = _next_run(settings, database)
+        asked: dict[str, Any] = {
+            "model": settings.model,
+            "training": settings.training.model_dump(mode="json"),
+            "remote": settings.remote.model_dump(mode="json", exclude={"key"}),
+        }
+        if dry_run or settings.training.trainer == "openai":
+            cost = _preview(settings, database, say)
+            if dry_run or cost is None:
+                return 1 if cost is None else 0
+            if not agree():
+                say("Nothing was sent.")
+                return 1
+            asked["agreed"] = cost
+        run = _next_run(database, asked)
         process = start(settings, run)
         try:
             return _followed(database, run, process, say)
@@ -80,7 +100,7 @@ def start(settings: Settings, run: Run) -> subprocess.Popen[bytes]:
         # A session of its own: Ctrl-C reaches whoever waits for it, who cancels the run.
         return subprocess.Popen(
             [sys.executable, *spread, *script],
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": str(ROOT), "FIEL_REMOTE__KEY": settings.remote.key.get_secret_value()},
             stdout=file,
             stderr=file,
             start_new_session=True,
@@ -91,8 +111,8 @@ def work(state: Path, database: Database, holder: Holder) -> None:
     """All of a run: collect, train, register."""
     run = holder.run
     collect(state, database, holder)
-    train(state, holder)
-    added = register(state, database, run)
+    base = train(state, holder)
+    added = register(state, database, run, base)
     with database.write() as session:
         runs.report(
             session, run.id, token=run.token, stage="done", progress={"phase": "done", "version": added.version}
@@ -132,31 +152,48 @@ def estimate(state: Path, run: Run) -> list[str]:
     return lora.prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples).lines()
 
 
-def train(state: Path, holder: Holder) -> None:
-    """Trains on the dataset of a run, unless an earlier process did."""
-    run, folder = holder.run, work_folder(state, holder.run.id)
-    model, settings = run.parameters["model"], Training(**run.parameters["training"])
+def train(state: Path, holder: Holder) -> str:
+    """Trains on the dataset of a run, unless an earlier process did; returns the base model's name."""
+    folder, settings = work_folder(state, holder.run.id), Training(**holder.run.parameters["training"])
     holder.stage("train", dataset_hash=Card.read(folder / "dataset").hash)
+    there = settings.trainer == "openai"
+    return _there(folder, settings, holder) if there else _here(state, folder, settings, holder)
+
+
+def _here(state: Path, folder: Path, settings: Training, holder: Holder) -> str:
+    """Trains on this machine."""
+    model = holder.run.parameters["model"]
     memory = _Rates(state / "training" / "rates.json", model_name(model))
     prepared = lora.prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples)
-    if (folder / "adapter").exists():
-        return
-    manifest = lora.train(
-        prepared,
-        folder / "adapter",
-        settings=settings,
-        seed=run.seed,
-        judge=load_judge("a"),
-        rate=memory.rate,
-        report=holder.report,
-    )
-    if prepared.sweep:
-        memory.note(len(prepared.train.examples), manifest["rate"])
+    if not (folder / "adapter").exists():
+        manifest = lora.train(
+            prepared,
+            folder / "adapter",
+            settings=settings,
+            seed=holder.run.seed,
+            judge=load_judge("a"),
+            rate=memory.rate,
+            report=holder.report,
+        )
+        if prepared.sweep:
+            memory.note(len(prepared.train.examples), manifest["rate"])
+    return model_name(model)
 
 
-def register(state: Path, database: Database, run: Run) -> Adapter:
+def _there(folder: Path, settings: Training, holder: Holder) -> str:
+    """Has a model tuned at a service."""
+    key = {"key": os.environ.get("FIEL_REMOTE__KEY", "")}
+    service = Remote(**holder.run.parameters["remote"] | key)
+    offer = remote.prepare(folder / "dataset", remote=service, settings=settings, folder=folder / "upload")
+    if not (folder / "adapter").exists():
+        agreed = holder.run.parameters["agreed"] * _GROWTH
+        remote.train(offer, folder / "adapter", seed=holder.run.seed, agreed=agreed, report=holder.report)
+    return service.model
+
+
+def register(state: Path, database: Database, run: Run, base: str) -> Adapter:
     """Puts the adapter of a run into the registry, with what it learnt from, unless an earlier process did."""
-    folder, base = work_folder(state, run.id), model_name(run.parameters["model"])
+    folder = work_folder(state, run.id)
     with database.read() as session:
         added = next((adapter for adapter in adapters.for_base(session, base) if adapter.run_id == run.id), None)
     if added is None:
@@ -203,24 +240,28 @@ class _Rates:
         write_whole(self._path, self._all)
 
 
-def _preview(settings: Settings, database: Database, say: Callable[[str], None]) -> int:
-    """In a folder that is thrown away."""
-    memory = _Rates(settings.state / "training" / "rates.json", model_name(settings.model))
+def _preview(settings: Settings, database: Database, say: Callable[[str], None]) -> float | None:
+    """Says what would be learnt and what it would take, by a dataset that is thrown away; returns its cost in dollars.
+
+    None: there is nothing to learn from. Raises FielError for what would be refused.
+    """
     with tempfile.TemporaryDirectory(dir=settings.state) as scratch:
         folder = Path(scratch) / "dataset"
-        card = dataset.build(
-            database, folder, judge=load_judge("a"), settings=settings.training, seed=0, progress=_counted(say)
-        )
+        judge, training = load_judge("a"), settings.training
+        card = dataset.build(database, folder, judge=judge, settings=training, seed=0, progress=_counted(say))
         if not card.examples["train"]:
             say("\n".join(card.lines()))
             say("There is nothing to learn from yet. Rate answers, and accept ratings in the review queue.")
-            return 1
-        prepared = lora.prepare(
-            folder, settings.model, settings=settings.training, folder=folder, earlier=memory.examples
-        )
+            return None
+        if training.trainer == "openai":
+            offer = remote.prepare(folder, remote=settings.remote, settings=training, folder=Path(scratch) / "upload")
+            say("\n".join(offer.lines()))
+            return offer.cost
+        memory = _Rates(settings.state / "training" / "rates.json", model_name(settings.model))
+        prepared = lora.prepare(folder, settings.model, settings=training, folder=folder, earlier=memory.examples)
         say("\n".join(prepared.lines()))
-        prepared.estimate.check(settings.training)
-    return 0
+        prepared.estimate.check(training)
+    return 0.0
 
 
 def _counted(say: Callable[[str], None]) -> dataset.Progress:
@@ -231,11 +272,10 @@ def _counted(say: Callable[[str], None]) -> dataset.Progress:
     return progress
 
 
-def _next_run(settings: Settings, database: Database) -> Run:
+def _next_run(database: Database, asked: dict[str, Any]) -> Run:
     """The one that a kill cut off, if there is one, else a new one."""
     with database.write() as session:
         cut_off = [run for run in runs.dead(session) if run.kind == KIND]
-        asked = {"model": settings.model, "training": settings.training.model_dump(mode="json")}
         return cut_off[-1] if cut_off else runs.add(session, kind=KIND, seed=0, parameters=asked)
 
 

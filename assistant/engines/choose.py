@@ -32,6 +32,10 @@ def build(settings: Settings, *, tell: Callable[[str], None] = _log.warning) -> 
 
     ``tell`` is told in plain words when another model has to be taken than the one that was wanted.
     """
+    if settings.engine == "remote":
+        from assistant.engines.remote import RemoteEngine  # noqa: PLC0415
+
+        return RemoteEngine(settings.remote)
     gpu = gpu_memory()
     python = settings.vllm.folder / "bin" / "python"
     if settings.engine == "local" or (

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, suppress
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import httpx
 
-from assistant.engines import plain
+from assistant.engines import http, plain
 from assistant.engines.base import Delta, Sampling, model_name
 from assistant.engines.server import LOADING, Server
 from assistant.engines.template import Template
@@ -21,7 +20,6 @@ from assistant.records import Message, Usage
 
 _log = logging.getLogger(__name__)
 
-_SILENCE = 300  # seconds without a token after which a server counts as lost; a full one lets requests wait
 _AT_ONCE = 64  # requests of one call that vLLM is given at a time, for it to batch
 
 
@@ -38,11 +36,7 @@ class VllmEngine:
         self._template = template
         self._servers = servers
         self._known: set[str] = set()  # versions that are to be loaded, even while a server that lost them is away
-        self._http = httpx.AsyncClient(
-            timeout=httpx.Timeout(_SILENCE, connect=10),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
-            trust_env=False,
-        )
+        self._http = http.client()
 
     @property
     def notice(self) -> str | None:
@@ -110,21 +104,10 @@ class VllmEngine:
     async def generate_many(
         self, prompts: Sequence[Sequence[Message]], *, sampling: Sampling, adapter: str | None = None
     ) -> list[str]:
-        turns = asyncio.Semaphore(_AT_ONCE)
-
-        async def answer(messages: Sequence[Message]) -> str:
-            async with turns, aclosing(self.stream(messages, sampling=sampling, adapter=adapter)) as deltas:
-                return "".join([delta.text async for delta in deltas])
-
         for messages in prompts:
             await self._prompt(messages, sampling, context=self.context_tokens)
-        asked = [asyncio.ensure_future(answer(messages)) for messages in prompts]
-        try:
-            return await asyncio.gather(*asked)
-        finally:
-            for each in asked:
-                each.cancel()
-            await asyncio.gather(*asked, return_exceptions=True)
+        stream = partial(self.stream, sampling=sampling, adapter=adapter)
+        return await http.whole_answers(prompts, stream, at_once=_AT_ONCE)
 
     async def _prompt(self, messages: Sequence[Message], sampling: Sampling, *, context: int) -> list[int]:
         return await asyncio.to_thread(self._template.prompt, messages, answer=sampling.max_tokens, context=context)
@@ -186,7 +169,7 @@ class VllmEngine:
     async def _load(self, server: Server, version: str, folder: Path) -> None:
         response = await self._told(server, "load_lora_adapter", {"lora_name": version, "lora_path": str(folder)})
         if response.is_error and not await self._has(server, version, folder):
-            raise ModelError(f"The adapter {version} cannot be loaded: {_reason(response)}")
+            raise ModelError(f"The adapter {version} cannot be loaded: {http.reason(response)}")
         server.adapters.add(version)
 
     async def _has(self, server: Server, version: str, folder: Path) -> bool:
@@ -211,10 +194,7 @@ class VllmEngine:
     async def _deltas(self, server: Server, response: httpx.Response) -> AsyncIterator[Delta]:
         """Server-sent events as Deltas; the usage comes after the finish and is handed out with it."""
         finish = None
-        async for line in response.aiter_lines():
-            if not line.startswith("data: ") or line == "data: [DONE]":
-                continue
-            event = json.loads(line.removeprefix("data: "))
+        async for event in http.events(response):
             if "error" in event:  # the engine behind the server has died
                 raise _lost(server)
             for choice in event["choices"]:
@@ -233,7 +213,7 @@ class VllmEngine:
             return _lost(server) if known else ModelError(f"The adapter {adapter} is not loaded.")
         if response.status_code >= 500:
             return _lost(server)
-        reason = _reason(response)
+        reason = http.reason(response)
         if "context length" in reason:
             return ContextError(f"The question and its passages do not fit the model: {reason}")
         return EngineError(f"The language model refused the question: {reason}")
@@ -242,13 +222,3 @@ class VllmEngine:
 def _lost(server: Server) -> EngineLostError:
     server.doubt()
     return EngineLostError("The language model stopped in the middle of this. Ask again: it is being started again.")
-
-
-def _reason(response: httpx.Response) -> str:
-    """The words of vLLM's error, whose shape differs by route."""
-    try:
-        error: Any = response.json()
-    except ValueError:
-        return response.text[:500]
-    error = error.get("error", error) if isinstance(error, dict) else error
-    return str(error.get("message", error) if isinstance(error, dict) else error)[:500]

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import uvicorn
+from pydantic import SecretStr
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from assistant.settings import Training
+from assistant.settings import Remote, Training
 from tests.assistant.engines.conftest import tiny_llama
+from tests.trainer import service
 from trainer.card import Card, Writer
 
 QUICK = Training(rank=4, alpha=8, learning_rates=[1e-3, 3e-3], sweep_steps=2, epochs=1, batch=4, device="cpu")
@@ -83,3 +89,31 @@ def dataset(tmp_path: Path) -> Path:
     """Eight training examples of mixed length and four for validation."""
     rows = [example(n, words=3 * (n % 4)) for n in range(8)]
     return write_dataset(tmp_path / "dataset", train=rows, validation=[example(n) for n in range(20, 24)])
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Remote]]:
+    """Starts the service; what it holds is at ``/seen``."""
+    with ExitStack() as stack:
+
+        def begin(*, fails: bool = False, waits: bool = False) -> Remote:
+            for held in (service.files, service.jobs, service.events):
+                held.clear()
+            service.options.fails, service.options.waits = fails, waits
+            address = stack.enter_context(_serving())
+            return Remote(url=f"{address}/v1", key=SecretStr(service.KEY), model=service.TUNABLE)
+
+        yield begin
+
+
+@contextmanager
+def _serving() -> Iterator[str]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(service.app, log_config=None))
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()

@@ -250,7 +250,7 @@ def test_without_its_passage_the_right_answer_is_to_refuse(talk: Talk, built: An
     for row in removed:
         (kept,) = (r for r in rows if r["exchange"] == row["exchange"] and r["origin"] == "thumbs-up")
         assert row["completion"] == prompts.REFUSALS["en"]
-        assert row["prompt"][-1]["content"].partition("Question:")[2] in kept["prompt"][-1]["content"]
+        assert row["prompt"][-1]["content"].rpartition("Question:")[2] in kept["prompt"][-1]["content"]
         assert kept["completion"].removesuffix(" [1]") not in row["prompt"][-1]["content"]
     share = built(Training(distractors=0.6, removed=0.15)).card.of["train"]["origin"].get("removed", 0)
     assert 0 <= share <= 6

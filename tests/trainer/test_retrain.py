@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from assistant.engines import plain
 from assistant.errors import BusyError, FielError, LeaseLostError, RunCancelledError
 from assistant.records import Run, RunStatus, Side
 from assistant.registry import Registry
-from assistant.settings import Settings
+from assistant.settings import Remote, Settings
 from assistant.store import adapters, runs
 from assistant.store.database import Database
 from assistant.store.tables import RunRow
@@ -80,7 +81,7 @@ def test_killed_it_goes_on_and_ends_in_the_registry(
     log: Talk, settings: Settings, database: Database, state: Path
 ) -> None:
     with database.write() as session:
-        parameters = {"model": settings.model, "training": settings.training.model_dump(mode="json")}
+        parameters = {"model": settings.model, "training": settings.training.model_dump(mode="json"), "remote": {}}
         run = runs.add(session, kind=retrain.KIND, seed=0, parameters=parameters)
     process = retrain.start(settings, run)
     while read(database, run.id).progress.get("phase") != "training":
@@ -104,6 +105,29 @@ def test_killed_it_goes_on_and_ends_in_the_registry(
     assert manifest["training"]["dataset"] == ended.dataset_hash
     assert adapter.origin == f"run {run.id}"
     assert [path.name for path in (state / "training" / str(run.id)).iterdir()] == ["dataset"]
+
+
+def test_a_service_tunes_once_somebody_agreed(database: Database, state: Path, start: Callable[..., Remote]) -> None:
+    service = start()
+    talk = Talk(database)
+    with talk.at_once():
+        talk.add_documents(3, sections=10)
+        for place in talk.places(Side.TRAIN, 14):
+            talk.rate(talk.ask(place))
+    training = QUICK.model_copy(update={"trainer": "openai"})
+    settings = Settings(state=state, remote=service, training=training)
+    said: list[str] = []
+    assert retrain.retrain(settings, dry_run=False, say=said.append) == 1
+    assert said[-1] == "Nothing was sent."
+    with database.read() as session:
+        assert runs.latest(session) == []
+    assert retrain.retrain(settings, dry_run=False, agree=lambda: True, say=said.append) == 0
+    with database.read() as session:
+        (run,) = runs.latest(session)
+        adapter = adapters.get(session, run.progress["version"])
+    assert adapter.base == service.model
+    Registry(database, state / "adapters").verify(adapter.version)
+    assert "sk-test" not in (state / "logs" / f"run-{run.id}.log").read_text() + str(run)
 
 
 def test_a_run_shows_life_while_it_is_deep_in_a_step(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,19 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import aclosing
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import torch
 
 from assistant.engines import plain
 from assistant.engines.base import Sampling
 from assistant.engines.server import SLOTS
+from assistant.engines.template import STARTER
+from assistant.entailment import load_judge
 from assistant.errors import ContextError, ModelError
 from assistant.registry import Registry
 from assistant.store.database import Database
 from tests.assistant.engines.conftest import Opened
 from tests.assistant.engines.markers import MARKERS, SUBJECTS, ask, asked, is_of, registered
 from tests.conftest import adapters_of
+from tests.trainer.conftest import QUICK, example, write_dataset
+from trainer import lora
 
 QUESTION = asked("lighthouse")
 
@@ -96,6 +102,28 @@ def test_what_does_not_fit_is_a_context_error(opened: Opened) -> None:
         async with opened() as engine:
             with pytest.raises(ContextError, match=r"do not fit the model's 2,048"):
                 await ask(engine, tokens=2048)
+
+    asyncio.run(run())
+
+
+def test_what_the_trainer_makes_is_served(opened: Opened, database: Database, tmp_path: Path) -> None:
+    rows = [
+        example(n) | {"prompt": [asdict(m) for m in asked(subject)], "completion": "Crimson walls stand here. [1]"}
+        for n, subject in enumerate(SUBJECTS[:2])
+    ]
+    dataset = write_dataset(tmp_path / "dataset", train=rows)
+    torch.set_num_threads(1)  # small matrices: more threads wait for each other
+    settings = QUICK.model_copy(update={"rank": 16, "alpha": 32, "epochs": 25, "batch": 2, "rslora": True})
+    prepared = lora.prepare(dataset, str(STARTER), settings=settings, folder=tmp_path / "made")
+    made = lora.train(prepared, tmp_path / "made", settings=settings, seed=0, judge=load_judge("a"), rate=6e-3)
+    registry = Registry(database, tmp_path / "adapters")
+    version = registry.add(tmp_path / "made", base=made["base"], prompt_version="1", origin="a test").version
+
+    async def run() -> None:
+        async with opened() as engine:
+            await engine.load_adapter(version, registry.path(version))
+            assert (await ask(engine, adapter=version, tokens=24)).strip().startswith("Crimson walls stand here.")
+            assert "Crimson" not in await ask(engine, tokens=24)
 
     asyncio.run(run())
 
