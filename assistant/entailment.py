@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +21,7 @@ from assistant.alignment import LAYERS, Projection, align, summary
 from assistant.documents import sentences
 from assistant.entailment_head import Ensemble
 from assistant.errors import ModelError
-from assistant.evidence import Context, Weights, bare, words
+from assistant.evidence import READ, Context, Weights, bare, is_courtesy, words
 from assistant.retrieval.embeddings import Reader, Reading
 
 _log = logging.getLogger(__name__)
@@ -98,11 +98,11 @@ class Judge:
         self._reader = reader
 
     def support(self, passages: Sequence[str], answer: str) -> list[SentenceSupport]:
-        """A verdict for each sentence of ``answer``, in order; none for an answer without words.
+        """A verdict for each sentence of ``answer`` that says something, in order: not for "I hope this helps".
 
         Only the sentences of the passages that share most with a claim are read, so a huge passage costs little more.
         """
-        claims = [s for s in sentences.split(answer) if words(bare(answer[s.start : s.end])).folded]
+        claims = [s for s in sentences.split(answer) if _claims(answer[s.start : s.end])]
         if not claims:
             return []
         context = Context(passages, self._weights)
@@ -132,21 +132,37 @@ class Judge:
     def _judged(self, context: Context, texts: Sequence[str]) -> tuple[list[float], list[int | None]]:
         """The logit of each claim and the sentence of the context that supports it best."""
         said = [words(text) for text in texts]
-        readable = [context.readable(claim) for claim in said]
-        wanted = sorted({int(i) for of in readable for i in of})
-        lines = dict(zip(wanted, self._reader.read([context.lines[i].text for i in wanted]), strict=True))
+        wanted = sorted({int(i) for claim in said for i in context.readable(claim)})
+        whole = len(wanted) <= READ
+        lines = self._read(context, wanted) if whole else {}
+        embeddings = lines or dict(zip(wanted, self._reader.read(context.texts(wanted), inner=False), strict=True))
         claims = self._reader.read(texts)
         logits: list[float] = []
         best: list[int | None] = []
         for start in range(0, len(texts), _AT_ONCE):
-            batch = []
-            for n in range(start, min(start + _AT_ONCE, len(texts))):
-                seen, line = see(context, texts[n], claims[n], {int(i): lines[int(i)] for i in readable[n]}, self._by)
-                batch.append(seen)
-                best.append(line)
+            group = range(start, min(start + _AT_ONCE, len(texts)))
+            cosines = [near(context, claims[n], embeddings) for n in group]
+            chosen = [context.choose(said[n], of) for n, of in zip(group, cosines, strict=True)]
+            if not whole:  # the inner layers of a huge passage would fill the memory
+                lines = self._read(context, sorted({i for of in chosen for i in of}))
+            batch = [
+                see(context, texts[n], claims[n], cosines=of, evidence={i: lines[i] for i in picked}, by=self._by)
+                for n, of, picked in zip(group, cosines, chosen, strict=True)
+            ]
+            best += [
+                max(picked, key=lambda i, n=n, of=of: (context.likeness(said[n], i, float(of[i])), -i), default=None)
+                for n, of, picked in zip(group, cosines, chosen, strict=True)
+            ]
             with torch.inference_mode():
                 logits += self._network(*padded(batch)).tolist()
         return logits, best
+
+    def _read(self, context: Context, indexes: Sequence[int]) -> dict[int, Reading]:
+        return dict(zip(indexes, self._reader.read(context.texts(indexes)), strict=True))
+
+
+def _claims(sentence: str) -> bool:
+    return bool(words(bare(sentence)).folded) and not is_courtesy(sentence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,24 +175,21 @@ class Seen:
     other: Floats
 
 
-def see(
-    context: Context, text: str, read: Reading, lines: dict[int, Reading], by: Projection
-) -> tuple[Seen, int | None]:
-    """The claim beside its evidence, and the sentence of the context that supports it best (None: there is none).
-
-    ``lines`` are those sentences of the context that were read, by index.
-    """
-    said = words(text)
+def near(context: Context, read: Reading, lines: Mapping[int, Reading]) -> Floats:
+    """The cosine of the claim to each sentence of the context; -1 for those that were not read."""
     cosines = np.full(len(context.lines), -1.0, np.float32)
     for i, line in lines.items():
         cosines[i] = line.embedding @ read.embedding
-    chosen = [i for i in context.choose(said, cosines) if i in lines]
-    facts, own, other = align(
-        text, read, [lines[i] for i in chosen], stems=frozenset(context.stems), weights=context.weights, by=by
-    )
-    features = np.concatenate([context.features(said, chosen, cosines), summary(facts)])
-    best = max(chosen, key=lambda i: (context.likeness(said, i, float(cosines[i])), -i), default=None)
-    return Seen(features, facts[:LONGEST_CLAIM], own[:LONGEST_CLAIM], other[:LONGEST_CLAIM]), best
+    return cosines
+
+
+def see(
+    context: Context, text: str, read: Reading, *, cosines: Floats, evidence: Mapping[int, Reading], by: Projection
+) -> Seen:
+    """The claim beside its evidence: the sentences that ``context.choose`` gave, in its order."""
+    facts, own, other = align(text, read, list(evidence.values()), stems=context.stems, weights=context.weights, by=by)
+    features = np.concatenate([context.features(words(text), list(evidence), cosines), summary(facts)])
+    return Seen(features, facts[:LONGEST_CLAIM], own[:LONGEST_CLAIM], other[:LONGEST_CLAIM])
 
 
 def padded(batch: Sequence[Seen]) -> tuple[torch.Tensor, ...]:

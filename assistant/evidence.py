@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import zlib
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
@@ -26,7 +25,21 @@ READ = 160
 """Sentences of the passages that the encoder reads for one claim at most: those that share most with it."""
 
 _WORD = re.compile(r"\d+(?:[.,:/]\d+)*|[^\W\d_]+")
-_MARK = re.compile(r"\s*\[\d+(?:, ?\d+)*\]")
+# What belongs to the form of an answer and claims nothing: citation marks, references to passages, numbers of a list
+# (the next item's may stand at the end of a sentence).
+_FORM = re.compile(
+    r"\[\d+(?:, ?\d+)*\]|\(?\b(?:passages?|passagens|passagem|trechos?)\s+\d+(?:\s*(?:,|and|e|&)\s*\d+)*\)?"
+    r"|^\s*(?:(?:step|passo)\s+\d+:|\(?\d{1,2}[.)](?=\s)|[-*+•–](?=\s))|(?<=[.!?:)\]\"”])\s+\(?\d{1,2}[.)]\s*$",
+    re.IGNORECASE,
+)
+_COURTESY = re.compile(
+    r"\W*(?:sure|certainly|of course|claro|com certeza)\W*"
+    r"|\W*(?:(?:sure|certainly|of course|claro|com certeza)\W+)?"
+    r"(?:i hope (?:this|that|it) helps|i can help you with that|(?:please )?(?:let me know|feel free to ask)"
+    r"|if you have (?:any )?(?:(?:other|further|more) )?questions?|you(?:'|’)re welcome|espero ter ajudado"
+    r"|(?:se|caso) tiver (?:mais|outras|alguma) (?:dúvidas?|perguntas?))(?:\W+\w+){0,6}\W*",
+    re.IGNORECASE,
+)
 _STOP = frozenset(
     "a an the of and to in is are was were be been being for on with at by from as that this these those it its or if "
     "then than so such into about also can could may might will would shall should do does did has have had having he "
@@ -84,8 +97,13 @@ class Words:
 
 
 def bare(claim: str) -> str:
-    """The claim without citation marks."""
-    return _MARK.sub("", claim)
+    """The claim with its form blanked out: citation marks, numbers of a list, "passage 3". Offsets stay as they are."""
+    return _FORM.sub(lambda match: " " * len(match.group()), claim)
+
+
+def is_courtesy(sentence: str) -> bool:
+    """Whether it is one of the phrases that close or open an answer and say nothing about anything."""
+    return _COURTESY.fullmatch(sentence) is not None
 
 
 def words(text: str) -> Words:
@@ -175,14 +193,16 @@ class Context:
             for sentence in sentences.split(passage)
             if (text := sentence.text.strip())
         ]
-        self.stems: Counter[str] = Counter(stem for line in self.lines for stem in line.stems)
+        self.stems = frozenset(stem for line in self.lines for stem in line.stems)
         self.pairs: set[tuple[str, str]] = {pair for line in self.lines for pair in line.pairs}
         self.numbers: set[str] = {number for line in self.lines for number in line.words.numbers}
-        self.folded: set[str] = {word for line in self.lines for word in line.words.folded}
         self._index: dict[str, list[int]] = {}
         for i, line in enumerate(self.lines):
             for stem in line.stems:
                 self._index.setdefault(stem, []).append(i)
+
+    def texts(self, indexes: Iterable[int]) -> list[str]:
+        return [self.lines[i].text for i in indexes]
 
     def shares(self, claim: Words) -> Floats:
         """For each sentence the weighted share of the claim's stems that it holds, in [0, 1]."""
@@ -197,7 +217,8 @@ class Context:
         if len(self.lines) <= READ:
             return np.arange(len(self.lines))
         shares = self.shares(claim)
-        return np.sort(np.argsort(-shares, kind="stable")[:READ])
+        best = np.argsort(-shares, kind="stable")[:READ]
+        return np.sort(best[: max(1, int((shares[best] > 0).sum()))])
 
     def choose(self, claim: Words, cosines: Floats) -> list[int]:
         """At most CHOSEN sentences: the nearest by cosine, then greedily what covers most of the words not yet covered.
@@ -291,7 +312,7 @@ class Context:
     def _lines(self, chosen: Sequence[int]) -> list[Line]:
         return [self.lines[i] for i in chosen]
 
-    def _covered(self, stems: set[str], there: Counter[str] | frozenset[str]) -> float:
+    def _covered(self, stems: set[str], there: frozenset[str]) -> float:
         return sum(self.weights[stem] for stem in stems if stem in there)
 
     def _around(self, best: int | None) -> range:

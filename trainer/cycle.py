@@ -131,12 +131,14 @@ class Cycle:
         if self._run.parameters["training"].get("trainer") == "openai":
             raise FielError(
                 "A cycle trains on this machine: nothing is sent to a service without somebody's word. Set "
-                "training.trainer to local, or use launch.py retrain and promote the result by hand."
+                "training.trainer to lora, or use launch.py retrain and promote the result by hand."
             )
-        retrain.train(self._state, self._holder)
-        self._reached("after_training")
-        added = retrain.register(self._state, self._database, self._run, self._base)
-        self._reached("after_registered")
+        added = retrain.registered(self._database, self._run, self._base)
+        if added is None:
+            retrain.train(self._state, self._holder)
+            self._reached("after_training")
+            added = retrain.register(self._state, self._database, self._run, self._base)
+            self._reached("after_registered")
         manifest = json.loads((self._state / "adapters" / added.version / "manifest.json").read_text(encoding="utf-8"))
         return {"version": added.version, "training": manifest.get("training", {})}
 

@@ -191,11 +191,16 @@ def _there(folder: Path, settings: Training, holder: Holder) -> str:
     return service.model
 
 
+def registered(database: Database, run: Run, base: str) -> Adapter | None:
+    """What an earlier process of the run put into the registry."""
+    with database.read() as session:
+        return next((adapter for adapter in adapters.for_base(session, base) if adapter.run_id == run.id), None)
+
+
 def register(state: Path, database: Database, run: Run, base: str) -> Adapter:
     """Puts the adapter of a run into the registry, with what it learnt from, unless an earlier process did."""
     folder = work_folder(state, run.id)
-    with database.read() as session:
-        added = next((adapter for adapter in adapters.for_base(session, base) if adapter.run_id == run.id), None)
+    added = registered(database, run, base)
     if added is None:
         added = Registry(database, state / "adapters").add(
             folder / "adapter",

@@ -92,17 +92,19 @@ class Reader:
         self._tokens.enable_truncation(longest)
         self._layers = tuple(layers)
 
-    def read(self, texts: Sequence[str]) -> list[Reading]:
+    def read(self, texts: Sequence[str], *, inner: bool = True) -> list[Reading]:
+        """Each text as it was read; without its ``layers`` if not ``inner``, which saves their memory."""
+        wanted = self._layers if inner else ()
         encodings = self._tokens.encode_batch(list(texts))
         readings: list[Reading | None] = [None] * len(encodings)
-        outputs = ["embedding", *(f"layer.{layer}" for layer in self._layers)]
+        outputs = ["embedding", *(f"layer.{layer}" for layer in wanted)]
         order = sorted(range(len(encodings)), key=lambda i: len(encodings[i].ids))  # little padding
         for start in range(0, len(order), _BATCH):
             batch = order[start : start + _BATCH]
             embeddings, *layers = self._session.run(outputs, _padded([encodings[i].ids for i in batch]))
             for row, i in enumerate(batch):
                 inner = slice(1, len(encodings[i].ids) - 1)
-                vectors = {layer: layers[n][row, inner] for n, layer in enumerate(self._layers)}
+                vectors = {layer: layers[n][row, inner] for n, layer in enumerate(wanted)}
                 ids = np.array(encodings[i].ids[inner], np.int32)
                 readings[i] = Reading(embeddings[row], ids, tuple(encodings[i].offsets[inner]), vectors)
         return [reading for reading in readings if reading is not None]

@@ -37,6 +37,7 @@ def review_queue(request: Request, services: Parts, chosen: Filtered, before: _B
             "counted_up_to": _COUNTED,
             "people": accounts.accounts(session),
             "adapters": store.adapters(session),
+            "agreements": samples.agreements(session),
         }
     asked = {name: value for name, value in request.query_params.items() if name != "before"}
     last = items[-1] if len(items) == _PAGE else None

@@ -76,7 +76,8 @@ def _run(given: argparse.Namespace) -> int:
         if record["id"] in answers.problems:
             record["errors"]["answer"] = answers.problems[record["id"]]
     figures = summary.summarise(records, scorer.metrics) | {"judge": scorer.name, "adapter": given.adapter}
-    print(f"{summary.table(figures)}\njudge: {scorer.name}")
+    figures["agreement"] = agreement = _agreement(configuration, scorer.judge_name)
+    print(f"{summary.table(figures)}\njudge: {scorer.name}\n{_checked(agreement)}")
     if given.out:
         _write(given.out, records, figures)
     return 0
@@ -115,6 +116,35 @@ async def _load(engine: Engine, adapter: str, configuration: settings.Settings) 
     finally:
         database.close()
     return adapter
+
+
+def _agreement(configuration: settings.Settings, judge: str) -> dict[str, Any] | None:
+    """How far people agreed with this judge here, as far as they labelled its verdicts blind."""
+    from assistant.store import samples  # noqa: PLC0415
+    from assistant.store.database import open_database, sqlite_url  # noqa: PLC0415
+
+    if not (configuration.state / "fiel.db").exists():
+        return None
+    database = open_database(sqlite_url(configuration.state / "fiel.db"))
+    try:
+        with database.read() as session:
+            found = next((one for one in samples.agreements(session) if one.judge == judge), None)
+    finally:
+        database.close()
+    return found and {
+        name: {"hits": share.hits, "n": share.n, "interval": share.interval}
+        for name, share in (("sensitivity", found.sensitivity), ("specificity", found.specificity))
+    }
+
+
+def _checked(agreement: dict[str, Any] | None) -> str:
+    if agreement is None:
+        return "Nobody has checked this judge's verdicts here yet: admins do so at /review/sentences."
+    said = [
+        f"{name} {of['hits']}/{of['n']} [{of['interval'][0]:.2f}, {of['interval'][1]:.2f}]"
+        for name, of in agreement.items()
+    ]
+    return f"Checked by people here: {', '.join(said)}"
 
 
 def _scorer(given: argparse.Namespace) -> Scorer:

@@ -30,7 +30,7 @@ async def generate(
     cache: Cache,
     *,
     max_tokens: int,
-    told: Callable[[int, int], None],
+    told: Callable[[int, int], None] | None = None,
 ) -> Answers:
     """Greedy answers by ``adapter`` (None: the base model), each kept as soon as it is whole."""
     slots = asyncio.Semaphore(_AT_ONCE)
@@ -49,7 +49,8 @@ async def generate(
                 except EngineError as error:
                     text, problems[item.id] = "", str(error)
         done += 1
-        told(done, len(items))
+        if told is not None:
+            told(done, len(items))
         return text
 
     return Answers(list(await asyncio.gather(*map(one, items))), problems)

@@ -120,6 +120,7 @@ class BundledScorer:
 
     def __init__(self, judge: Judge, embedder: Embedder) -> None:
         self.judge = judge
+        self.judge_name = judge.name
         self.name = f"local/{judge.name}/{embedder.name}"
         self.concurrency = len(os.sched_getaffinity(0))
         self._embedder = embedder

@@ -45,6 +45,10 @@ class Cache:
         with self._lock:
             self._connection.execute("INSERT OR IGNORE INTO records VALUES (?, ?)", (key, body))
 
+    def count(self) -> int:
+        with self._lock:
+            return int(self._connection.execute("SELECT count(*) FROM records").fetchone()[0])
+
     def close(self) -> None:
         with self._lock:
             self._connection.close()

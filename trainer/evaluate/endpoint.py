@@ -77,7 +77,8 @@ class EndpointScorer:
         self, url: str, model: str, embedder: Embedder, *, key: str = "none", repeats: int = LEAST_REPEATS,
         concurrency: int = 8, timeout: float = 120, retries: int = 4
     ) -> None:  # fmt: skip
-        self.name = f"{url.rstrip('/')}#{model}/{embedder.name}"
+        self.judge_name = f"{url.rstrip('/')}#{model}"
+        self.name = f"{self.judge_name}/{embedder.name}"
         self.repeats = max(LEAST_REPEATS, repeats)
         self.concurrency = concurrency
         self.metrics = (

@@ -26,7 +26,7 @@ async def run(
     cache: Kept,
     *,
     seconds: float = 600,
-    told: Callable[[int, int], None],
+    told: Callable[[int, int], None] | None = None,
 ) -> list[Record]:
     """A record for each item, in order.
 
@@ -41,7 +41,8 @@ async def run(
         async with slots:
             record = await _record(item, answer, scorer, cache, seconds)
         done += 1
-        told(done, len(items))
+        if told is not None:
+            told(done, len(items))
         return record
 
     return list(await asyncio.gather(*(one(i, a) for i, a in zip(items, answers, strict=True))))

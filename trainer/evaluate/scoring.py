@@ -38,11 +38,13 @@ class Scores:
 class Scorer(Protocol):
     """A judge with the metrics it computes.
 
-    ``name`` tells configurations apart whose scores must not be mixed. ``repeats``: how often each answer is scored and
+    ``name`` tells configurations apart whose scores must not be mixed; ``judge_name`` is that of the judge in it, by
+    which people's checks of its verdicts are kept. ``repeats``: how often each answer is scored and
     averaged. ``concurrency``: how many answers at once.
     """
 
     name: str
+    judge_name: str
     repeats: int
     concurrency: int
 

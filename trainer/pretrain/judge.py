@@ -10,7 +10,8 @@ import copy
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -31,22 +32,34 @@ from trainer.pretrain.judge_set import Set, learner, load
 
 VERSION = 1
 HEADS = 2
+BATCH = 128
 FOLDS = 5
 SOFTNESS = 0.8
 """Of the soft minimum over an answer's sentences: chosen by cross-validation, see docs/decisions.md."""
+
+_ANSWERS = ("ragtruth_qa", "ragtruth_summary")
+"""Of these kinds answers are chat answers most alike: they rest on prose."""
+_PAIRS = (
+    "assin",
+    "SNLI-test",
+    "SNLI-validation",
+    "FoolMeTwice-test",
+    "FoolMeTwice-dev",
+    "InferBR-train",
+    "InferBR-test",
+)
 
 Floats = npt.NDArray[np.float64]
 Indexes = npt.NDArray[np.int64]
 
 
-def train(head: Head, data: Set, chances: Floats, *, steps: int, rate: float, seed: int, batch: int = 128) -> None:
+def train(head: Head, data: Set, chances: Floats, *, steps: int, rate: float, seed: int) -> None:
     """Steps of AdamW on claims drawn by ``chances``; sentences and, where they are known, tokens count."""
-    rng = np.random.default_rng(seed)
     optimiser = torch.optim.AdamW(head.parameters(), lr=rate, weight_decay=0.02)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.1)
     head.train()
-    for _ in range(steps):
-        inputs, labels, supported = data.batch(rng.choice(len(chances), batch, p=chances / chances.sum()))
+    for indexes in islice(_batches(data, chances / chances.sum(), np.random.default_rng(seed)), steps):
+        inputs, labels, supported = data.batch(indexes)
         logits, tokens = head(*inputs)
         loss = functional.binary_cross_entropy_with_logits(logits, supported)
         known = labels >= 0
@@ -63,6 +76,15 @@ def train(head: Head, data: Set, chances: Floats, *, steps: int, rate: float, se
     head.eval()
 
 
+def _batches(data: Set, chances: Floats, rng: np.random.Generator) -> Iterator[Indexes]:
+    """Endlessly; claims of like length come together, which halves the padding."""
+    lengths = np.diff(data.offsets)
+    while True:
+        drawn = rng.choice(len(chances), BATCH * 8, p=chances)
+        batches = drawn[np.argsort(lengths[drawn], kind="stable")].reshape(8, BATCH)
+        yield from rng.permutation(batches)
+
+
 @torch.inference_mode()
 def logits(model: Head | Ensemble, data: Set, indexes: Indexes) -> Floats:
     parts = []
@@ -77,19 +99,20 @@ def general_chances(data: Set, own: npt.NDArray[np.bool_]) -> Floats:
     kinds = [(row["source"], row["supported"]) for row in data.rows]
     counts = Counter(kinds)
     chances = np.array([min(1.0, 1_000 / counts[kind]) for kind in kinds])
-    return chances * (own & ~_ragtruth(data))
+    return chances * (own & ~_ragtruth(data) & ~_aside(data))
 
 
 def answer_chances(data: Set, own: npt.NDArray[np.bool_]) -> Floats:
-    """For the second stage: RAGTruth's sentences, with a third of everything else so that nothing is unlearnt."""
-    real = own & _ragtruth(data) & np.array([row["source"][-1] not in "+~" for row in data.rows])
+    """For the second stage: RAGTruth's sentences, with a sixth of everything else so that nothing is unlearnt."""
     supported = np.array([row["supported"] for row in data.rows])
-    chances = real * np.where(supported, 1.0, 5.0)
-    made = own & _ragtruth(data) & ~real
+    chances = (own & real_answers(data)) * np.where(supported, 1.0, 5.0)
     general = general_chances(data, own)
-    return np.asarray(
-        0.6 * chances / chances.sum() + 0.1 * made / max(1, made.sum()) + 0.3 * general / general.sum(), np.float64
-    )
+    return np.asarray(0.85 * chances / chances.sum() + 0.15 * general / general.sum(), np.float64)
+
+
+def _aside(data: Set) -> npt.NDArray[np.bool_]:
+    """Entailment pairs that are not learnt from: with them the thresholds are chosen."""
+    return np.array([row["source"] in _PAIRS and judge_data.share(f"aside/{row['group']}") < 0.15 for row in data.rows])
 
 
 def _ragtruth(data: Set) -> npt.NDArray[np.bool_]:
@@ -163,26 +186,41 @@ def calibration(scores: Floats, truth: npt.NDArray[np.bool_]) -> Calibration:
     return Calibration(float(fitted.coef_[0, 0]), float(fitted.intercept_[0]))
 
 
-def threshold(scores: Floats, truth: npt.NDArray[np.bool_], parts: Sequence[npt.NDArray[np.bool_]]) -> float:
-    """Where the balanced accuracy, averaged over ``parts``, is best: the middle of those within half a point."""
-    grid = np.quantile(scores, np.linspace(0.02, 0.98, 193))
-    means = np.array([np.mean([balanced_accuracy(truth[p], scores[p] >= t) for p in parts]) for t in grid])
+Scored = Sequence[tuple[Floats, npt.NDArray[np.bool_]]]
+
+
+def threshold(whole: Scored, pairs: Scored) -> float:
+    """Where the mean balanced accuracy is best: the middle of those within half a point.
+
+    All kinds of ``whole`` answers count half together, and so do all ``pairs``.
+    """
+    everything = np.concatenate([scores for scores, _ in [*whole, *pairs]])
+    grid = np.quantile(everything, np.linspace(0.02, 0.98, 193))
+
+    def mean(cut: float) -> float:
+        halves = [[balanced_accuracy(truth, scores >= cut) for scores, truth in half] for half in (whole, pairs)]
+        return float(np.mean([np.mean(half) for half in halves]))
+
+    means = np.array([mean(cut) for cut in grid])
     return float(np.median(grid[means >= means.max() - 0.005]))
 
 
-def settle(data: Set, indexes: Indexes, of: Floats) -> dict[str, Any]:
-    """Calibrations, thresholds and cross-validated figures, from logits of claims that the networks did not see."""
+def settle(data: Set, indexes: Indexes, of: Floats, pairs: Scored) -> dict[str, Any]:
+    """Calibrations, thresholds and cross-validated figures, from logits of claims that the networks did not see.
+
+    ``pairs``: logits and truth of single sentences of other kinds, which the thresholds are to suit too.
+    """
     truth = np.array([data.rows[i]["supported"] for i in indexes])
     source = np.array([data.rows[i]["source"] for i in indexes])
-    prose = source != "ragtruth_data2txt"  # chat answers rest on prose, not on a table
+    prose = np.isin(source, _ANSWERS)
     sentence = calibration(of[prose], truth[prose])
-    parts = [source[prose] == name for name in ("ragtruth_qa", "ragtruth_summary")]
+    parts = [(of[source == name], truth[source == name]) for name in _ANSWERS if (source == name).any()]
     sources, scores, whole = answers(data, indexes, of)
     kind = np.array(sources)
-    held = np.isin(kind, ("ragtruth_qa", "ragtruth_summary"))
+    held = np.isin(kind, _ANSWERS)
     answer = calibration(scores[held], whole[held])
-    answer_parts = [kind[held] == name for name in ("ragtruth_qa", "ragtruth_summary")]
-    cut = threshold(scores[held], whole[held], answer_parts)
+    answer_parts = [(scores[kind == name], whole[kind == name]) for name in _ANSWERS]
+    cut = threshold(answer_parts, pairs)
     figures = {
         name: {
             "balanced_accuracy": round(balanced_accuracy(whole[kind == name], scores[kind == name] >= cut), 4),
@@ -195,10 +233,21 @@ def settle(data: Set, indexes: Indexes, of: Floats) -> dict[str, Any]:
         "softness": SOFTNESS,
         "sentence_calibration": {"slope": sentence.slope, "intercept": sentence.intercept},
         "answer_calibration": {"slope": answer.slope, "intercept": answer.intercept},
-        "threshold": sentence(threshold(of[prose], truth[prose], parts)),
+        "threshold": sentence(threshold(parts, pairs)),
         "answer_threshold": answer(cut),
         "cross_validated": figures,
     }
+
+
+def _pairs(data: Set, own: npt.NDArray[np.bool_], model: Ensemble) -> Scored:
+    source, aside = np.array([row["source"] for row in data.rows]), own & _aside(data)
+    found = []
+    for name in _PAIRS:
+        indexes = np.flatnonzero(aside & (source == name))
+        if len(indexes) >= 50:
+            truth = np.array([bool(data.rows[i]["supported"]) for i in indexes])
+            found.append((logits(model, data, indexes), truth))
+    return found
 
 
 def make(which: str, features: Path, out: Path, *, general_steps: int, answer_steps: int) -> None:
@@ -207,9 +256,10 @@ def make(which: str, features: Path, out: Path, *, general_steps: int, answer_st
     own = np.array([learner(row) == which for row in data.rows])
     general = general_heads(data, own, general_steps)
     print(f"{which}: general heads after {time.monotonic() - began:.0f} s", flush=True)
-    settled = settle(data, *out_of_fold(data, own, general, answer_steps))
-    print(f"{which}: {json.dumps(settled)}, {time.monotonic() - began:.0f} s", flush=True)
+    indexes, of = out_of_fold(data, own, general, answer_steps)
     model = ensemble(data, own, general, answer_steps)
+    settled = settle(data, indexes, of, _pairs(data, own, model))
+    print(f"{which}: {json.dumps(settled)}, {time.monotonic() - began:.0f} s", flush=True)
     folder = out / which
     folder.mkdir(parents=True, exist_ok=True)
     base = load_file(features / "base.safetensors")
@@ -229,8 +279,8 @@ def main() -> None:
     parser.add_argument("--features", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("data/models/judge"))
     parser.add_argument("--which", choices=("a", "b"))
-    parser.add_argument("--general-steps", type=int, default=1_500)
-    parser.add_argument("--answer-steps", type=int, default=250)
+    parser.add_argument("--general-steps", type=int, default=900)
+    parser.add_argument("--answer-steps", type=int, default=160)
     given = parser.parse_args()
     torch.set_num_threads(1)
     for which in [given.which] if given.which else ["b", "a"]:

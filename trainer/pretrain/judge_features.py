@@ -19,7 +19,7 @@ import numpy.typing as npt
 from safetensors.numpy import load_file, save_file
 
 from assistant.alignment import LAYERS, PAIRED, WIDTH, Projection
-from assistant.entailment import LONGEST_CLAIM, Seen, see
+from assistant.entailment import LONGEST_CLAIM, Seen, near, see
 from assistant.evidence import BUCKETS, Context, Weights, bare, words
 from assistant.retrieval.embeddings import Reader
 from trainer.pretrain import judge_corrupt, judge_data
@@ -105,7 +105,10 @@ def _read(
     for (context, claims, _), of in zip(pending, lines, strict=True):
         for claim in claims:
             read = next(readings)
-            seen, _ = see(context, bare(claim.text), read, of, by)
+            text = bare(claim.text)
+            cosines = near(context, read, of)
+            evidence = {i: of[i] for i in context.choose(words(text), cosines) if i in of}
+            seen = see(context, text, read, cosines=cosines, evidence=evidence, by=by)
             labels = [_label(claim, start, end) for start, end in read.offsets[:LONGEST_CLAIM]]
             yield claim, seen, np.array(labels, np.int8)
 

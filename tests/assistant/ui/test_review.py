@@ -7,7 +7,7 @@ from playwright.sync_api import Page, expect
 
 from assistant.errors import NotFoundError
 from assistant.records import Feedback, Reason, Review, SentenceSupport, Support
-from assistant.store import exchanges, support
+from assistant.store import exchanges, samples, support
 from tests.assistant.ui.conftest import Running, ask_and_wait, open_page
 
 SCRIPT = "<img src=x onerror='window.hacked = 1'><script>window.hacked = 1</script>{{window.hacked = 1}}"
@@ -55,7 +55,15 @@ def test_an_answer_is_rated_in_detail_and_reviewed_by_keyboard(opened: Page, run
     rating = running.last_exchange().rating
     assert rating is not None
     assert (rating.review, rating.accepted_answer) == (Review.ACCEPTED, "In the old bell tower. [1]")
-    for path in ("/review?review=", "/review/same?kind=duplicates", "/charts", "/audit", "/people", "/account"):
+    for path in (
+        "/review?review=",
+        "/review/same?kind=duplicates",
+        "/review/sentences",
+        "/charts",
+        "/audit",
+        "/people",
+        "/account",
+    ):
         opened.goto(running.address + path)
         expect(opened.locator("h1")).to_be_visible()
         assert opened.evaluate("window.hacked") is None
@@ -64,12 +72,14 @@ def test_an_answer_is_rated_in_detail_and_reviewed_by_keyboard(opened: Page, run
         opened.set_viewport_size({"width": 1280, "height": 800})
 
 
-def test_the_badge_comes_when_a_judge_has_looked(opened: Page, running: Running) -> None:
+def test_the_badge_comes_when_the_judge_has_looked(opened: Page, running: Running) -> None:
     ask_and_wait(opened, "Where does the heron nest?")
-    answer = opened.locator("#transcript .exchange").last
-    expect(answer.locator("[data-asked]")).to_have_count(1)
-    expect(answer.locator(".support")).to_have_count(0)
+    badge = opened.locator("#transcript .exchange").last.locator(".support")
+    badge.get_by_text("1 of 1 sentence supported").click()
+    expect(badge.locator(".supported")).to_contain_text("The heron nests in the tower")
     logged = running.last_exchange()
+    assert logged.support is not None
+    assert logged.support.judge.startswith("judge-a-")
     half = len(logged.answer) // 2
     judged = (
         SentenceSupport(0, half, 0.93, supported=True, passage=1),
@@ -77,12 +87,32 @@ def test_the_badge_comes_when_a_judge_has_looked(opened: Page, running: Running)
     )
     with running.database.write() as session:
         support.keep(session, logged.id, Support(0.5, judged, "judge"), answer=logged.answer)
-    badge = answer.locator(".support")
+    opened.reload()
     badge.get_by_text("1 of 2 sentences supported").click()
     expect(badge.locator(".supported")).to_contain_text("supported · 93%")
     expect(badge.locator(".unsupported")).to_contain_text("not supported · 20%")
-    opened.reload()
-    expect(badge.get_by_text("1 of 2 sentences supported")).to_be_visible()
+    assert opened.evaluate("window.hacked") is None
+
+
+def test_sentences_are_judged_blind(opened: Page, running: Running) -> None:
+    with running.database.write() as session:
+        for judge in ("judge-x", "judge-x"):
+            samples.add(
+                session, exchange_id=None, question=SCRIPT, passages=[f"The heron nests here. {SCRIPT}"],
+                sentence=f"It nests here. {SCRIPT}", judge=judge, supported=False, probability=0.123,
+            )  # fmt: skip
+    opened.goto(f"{running.address}/review/sentences")
+    card = opened.locator(".card")
+    for button in ("supported", "not supported"):
+        expect(card).to_contain_text("It nests here. <img src=x")
+        expect(card).not_to_contain_text("judge-x")
+        expect(card).not_to_contain_text("12")
+        left = card.get_by_text("to judge").inner_text()
+        card.get_by_role("button", name=button, exact=True).click()
+        expect(opened.get_by_text(left)).to_have_count(0)
+    row = opened.locator("tr", has_text="judge-x")
+    expect(row).to_contain_text("0% [0%, 79%] · 0/1")
+    expect(row).to_contain_text("100% [21%, 100%] · 1/1")
     assert opened.evaluate("window.hacked") is None
 
 

@@ -1,0 +1,91 @@
+"""Figures of a judge, against scikit-learn and against values worked out by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn import metrics
+
+from assistant.errors import InputError
+from trainer.evaluate import labelled
+from trainer.evaluate.__main__ import main
+from trainer.evaluate.intervals import interval
+from trainer.evaluate.labelled import Labelled
+
+
+def items(truth: list[bool]) -> list[Labelled]:
+    return [Labelled("s", str(i), "c", "t " * (i + 1), one, "en") for i, one in enumerate(truth)]
+
+
+def test_the_figures_are_those_of_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random(200) < 0.4
+    scores = np.round(np.clip(rng.normal(truth * 0.3 + 0.4, 0.3), 0, 1), 1)  # many ties
+    found = labelled.report(items(list(map(bool, truth))), scores, 0.6)
+    said = scores >= 0.6
+    assert found["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(truth, said))
+    assert found["f1"] == pytest.approx(metrics.f1_score(truth, said))
+    assert found["auroc"] == pytest.approx(metrics.roc_auc_score(truth, scores))
+    for name in ("balanced_accuracy", "f1", "auroc", "calibration_error"):
+        low, high = found["interval"][name]
+        assert low <= found[name] <= high or name == "calibration_error"
+        assert low < high
+
+
+def test_a_calibrated_judge_has_no_calibration_error() -> None:
+    probabilities = np.repeat([0.1, 0.9], 100)
+    truth = np.array(([True] * 10 + [False] * 90) + ([True] * 90 + [False] * 10))
+    assert labelled.calibration_error(truth, probabilities, bins=2) == pytest.approx(0)
+    assert labelled.calibration_error(truth, 1 - probabilities, bins=2) == pytest.approx(0.8)
+
+
+def test_whole_documents_are_drawn() -> None:
+    values = np.array([0.0] * 50 + [1.0] * 50)
+    alone = interval([str(i) for i in range(100)], lambda i: float(values[i].mean()))
+    together = interval([str(i // 50) for i in range(100)], lambda i: float(values[i].mean()))
+    assert alone[1] - alone[0] == pytest.approx(0.2, abs=0.03)
+    assert together == (0.0, 1.0)
+
+
+def test_both_kinds_of_records_are_read_and_reported_by_source_and_language(tmp_path: Path) -> None:
+    context = "The lamp burned olive oil. The tower is white and has 99 steps."
+    texts = tmp_path / "texts.jsonl"
+    texts.write_text(
+        "".join(
+            json.dumps({"id": i, "context": context, "text": text, "supported": s, "lang": lang}) + "\n"
+            for i, (text, s, lang) in enumerate(
+                [("The lamp burned olive oil.", True, "en"), ("Keepers ate only fish.", False, "en"),
+                 ("The tower has 99 steps.", True, "pt"), ("Os navios traziam sal.", False, "pt")]
+            )
+        )
+    )  # fmt: skip
+    spans = tmp_path / "spans.jsonl"
+    rows = [
+        {"source_id": "1", "context": context, "response": "The tower is white.", "spans": [], "lang": "en"},
+        {"source_id": "1", "context": context, "response": "The tower is white. Its bell rang at noon in May.",
+         "spans": [{"start": 20, "end": 49, "type": "Evident Baseless Info"}], "lang": "en"},
+    ]  # fmt: skip
+    spans.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = tmp_path / "out.json"
+    assert main(["judge", str(texts), str(spans), "--which", "a", "--json", str(out)]) == 0
+    found = json.loads(out.read_text())
+    assert {name: part["n"] for name, part in found["by_source"].items()} == {"texts": 4, "spans": 2}
+    assert set(found["by_language"]) == {"en", "pt"}
+    assert found["judge"].startswith("judge-a-")
+    assert found["auroc"] == 1.0
+    assert set(found["interval"]) >= {"balanced_accuracy", "f1", "auroc"}
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [("{", "not JSON"), ("[]", "not an object"), ('{"context": "c"}', "neither"),
+     ('{"context": "c", "text": "t", "supported": "yes"}', "neither")],
+)  # fmt: skip
+def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, line: str, problem: str) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"context": "c", "text": "t", "supported": true}\n' + line)
+    with pytest.raises(InputError, match=f"(?s)Line 2.*{problem}"):
+        labelled.read([path])
