@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -167,3 +168,39 @@ def test_beyond_loopback_the_first_start_prints_a_link_and_lets_nobody_else_in(t
 
     assert len(start()) == 1
     assert start() == []  # there is an account now
+
+
+def test_the_program_works_on_what_the_button_asks_for(
+    tmp_path: Path, server: tuple[subprocess.Popen[str], str]
+) -> None:
+    _, address = server
+    with httpx.Client(base_url=address, timeout=30) as http:
+        asked = http.post("/api/training/runs", json={}).raise_for_status().json()
+        run = asked
+        while run["status"] in {"waiting", "running"}:
+            threading.Event().wait(0.2)
+            run = http.get(f"/api/training/runs/{asked['id']}").raise_for_status().json()
+        assert (run["status"], run["verdict"]["decided_by"]) == ("done", "nothing_to_learn"), run["problem"]
+        assert "no accepted rating teaches anything yet" in http.get(f"/training/runs/{asked['id']}").text
+        assert "Not tried" in http.get(f"/api/training/runs/{asked['id']}/report").text
+
+
+def test_a_backup_beside_a_server_comes_back_elsewhere(
+    tmp_path: Path, folder: Path, server: tuple[subprocess.Popen[str], str]
+) -> None:
+    state = tmp_path / "state"
+    assert fiel(state, "ingest", str(folder)).returncode == 1  # one file is broken
+    made = fiel(state, "backup", str(tmp_path / "backups"))
+    assert made.returncode == 0, made.stderr
+    (backup,) = (tmp_path / "backups").iterdir()
+    in_use = fiel(state, "restore", str(backup))
+    assert (in_use.returncode, "Another Fiel is using" in in_use.stderr) == (1, True)
+    elsewhere = tmp_path / "elsewhere"
+    assert fiel(elsewhere, "restore", str(backup)).stdout == "Restored.\n"
+    assert "lamp.md" in fiel(elsewhere, "documents").stdout
+    examined = fiel(elsewhere, "doctor")
+    assert examined.returncode == 1  # the broken file
+    assert "NOT WELL  documents" in examined.stdout
+    assert "ok        store" in examined.stdout
+    refused = fiel(elsewhere, "restore", str(folder))
+    assert (refused.returncode, "is no whole backup" in refused.stderr) == (1, True)

@@ -128,10 +128,17 @@ class Cycle:
             raise _EndedError("not_tried", "nothing_to_learn")
         if collected["hash"] in self._known_datasets():
             raise _EndedError("not_tried", "unchanged")
-        retrain.train(self._state, self._holder)
-        self._reached("after_training")
-        added = retrain.register(self._state, self._database, self._run)
-        self._reached("after_registered")
+        if self._run.parameters["training"].get("trainer") == "openai":
+            raise FielError(
+                "A cycle trains on this machine: nothing is sent to a service without somebody's word. Set "
+                "training.trainer to lora, or use launch.py retrain and promote the result by hand."
+            )
+        added = retrain.registered(self._database, self._run, self._base)
+        if added is None:
+            retrain.train(self._state, self._holder)
+            self._reached("after_training")
+            added = retrain.register(self._state, self._database, self._run, self._base)
+            self._reached("after_registered")
         manifest = json.loads((self._state / "adapters" / added.version / "manifest.json").read_text(encoding="utf-8"))
         return {"version": added.version, "training": manifest.get("training", {})}
 

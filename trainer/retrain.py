@@ -111,8 +111,8 @@ def work(state: Path, database: Database, holder: Holder) -> None:
     """All of a run: collect, train, register."""
     run = holder.run
     collect(state, database, holder)
-    train(state, holder)
-    added = register(state, database, run)
+    base = train(state, holder)
+    added = register(state, database, run, base)
     with database.write() as session:
         runs.report(
             session, run.id, token=run.token, stage="done", progress={"phase": "done", "version": added.version}
@@ -152,19 +152,16 @@ def estimate(state: Path, run: Run) -> list[str]:
     return lora.prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples).lines()
 
 
-def train(state: Path, holder: Holder) -> None:
-    """Trains on the dataset of a run, unless an earlier process did."""
-    run, folder = holder.run, work_folder(state, holder.run.id)
-    settings = Training(**run.parameters["training"])
+def train(state: Path, holder: Holder) -> str:
+    """Trains on the dataset of a run, unless an earlier process did; returns the base model's name."""
+    folder, settings = work_folder(state, holder.run.id), Training(**holder.run.parameters["training"])
     holder.stage("train", dataset_hash=Card.read(folder / "dataset").hash)
-    if settings.trainer == "openai":
-        _there(folder, settings, holder)
-    else:
-        _here(state, folder, settings, holder)
+    there = settings.trainer == "openai"
+    return _there(folder, settings, holder) if there else _here(state, folder, settings, holder)
 
 
-def _here(state: Path, folder: Path, settings: Training, holder: Holder) -> None:
-    """Trains on this machine, unless that was done before a kill."""
+def _here(state: Path, folder: Path, settings: Training, holder: Holder) -> str:
+    """Trains on this machine."""
     model = holder.run.parameters["model"]
     memory = _Rates(state / "training" / "rates.json", model_name(model))
     prepared = lora.prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples)
@@ -180,25 +177,30 @@ def _here(state: Path, folder: Path, settings: Training, holder: Holder) -> None
         )
         if prepared.sweep:
             memory.note(len(prepared.train.examples), manifest["rate"])
+    return model_name(model)
 
 
-def _there(folder: Path, settings: Training, holder: Holder) -> None:
-    """Has a model tuned at a service, unless that was done before a kill."""
+def _there(folder: Path, settings: Training, holder: Holder) -> str:
+    """Has a model tuned at a service."""
     key = {"key": os.environ.get("FIEL_REMOTE__KEY", "")}
     service = Remote(**holder.run.parameters["remote"] | key)
     offer = remote.prepare(folder / "dataset", remote=service, settings=settings, folder=folder / "upload")
     if not (folder / "adapter").exists():
         agreed = holder.run.parameters["agreed"] * _GROWTH
         remote.train(offer, folder / "adapter", seed=holder.run.seed, agreed=agreed, report=holder.report)
+    return service.model
 
 
-def register(state: Path, database: Database, run: Run) -> Adapter:
-    """Puts the adapter of a run into the registry, with what it learnt from, unless an earlier process did."""
-    folder, parameters = work_folder(state, run.id), run.parameters
-    there = parameters["training"]["trainer"] == "openai"
-    base = parameters["remote"]["model"] if there else model_name(parameters["model"])
+def registered(database: Database, run: Run, base: str) -> Adapter | None:
+    """What an earlier process of the run put into the registry."""
     with database.read() as session:
-        added = next((adapter for adapter in adapters.for_base(session, base) if adapter.run_id == run.id), None)
+        return next((adapter for adapter in adapters.for_base(session, base) if adapter.run_id == run.id), None)
+
+
+def register(state: Path, database: Database, run: Run, base: str) -> Adapter:
+    """Puts the adapter of a run into the registry, with what it learnt from, unless an earlier process did."""
+    folder = work_folder(state, run.id)
+    added = registered(database, run, base)
     if added is None:
         added = Registry(database, state / "adapters").add(
             folder / "adapter",

@@ -39,7 +39,7 @@ _ASKED = (
     "When was the {} opened?",
     "Who lives near the {}?",
     "How thick are the walls of the {}?",
-    "How many coins does the {} take from its guests?",
+    "How many coins does the {} take?",
     "Through which door do visitors enter the {}?",
 )
 

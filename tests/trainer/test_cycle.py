@@ -167,7 +167,6 @@ def test_a_deletion_during_training_keeps_the_candidate_from_going_live(
         gone = sorted(learnt)[0]
         owner = session.get_one(forget.ExchangeRow, gone).person_id
         forget.exchange(session, gone, person_id=owner)
-        session.add(forget.ForgottenRow(exchange_id=gone, at=datetime.now(UTC)))
     went_silent(database)
     cycling.work(settings, run.id)
     assert verdict(database, run)["decided_by"] == "affected"
