@@ -21,7 +21,7 @@ from assistant.alignment import LAYERS, Projection, align, summary
 from assistant.documents import sentences
 from assistant.entailment_head import Ensemble
 from assistant.errors import ModelError
-from assistant.evidence import READ, Context, Weights, bare, is_courtesy, words
+from assistant.evidence import READ, Context, Weights, bare, claims, words
 from assistant.retrieval.embeddings import Reader, Reading
 
 _log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class Judge:
     """One of the two bundled judges. Thread-safe; the same input gives the same numbers to the last digit.
 
     ``name`` holds its version and the hash of its weights: scores of different names must not be compared.
-    A sentence is supported from ``threshold`` on, a whole answer from ``answer_threshold`` on.
+    A sentence is supported from ``threshold`` on; an answer of several from ``answer_threshold`` on.
     """
 
     def __init__(self, folder: Path, reader: Reader) -> None:
@@ -102,14 +102,14 @@ class Judge:
 
         Only the sentences of the passages that share most with a claim are read, so a huge passage costs little more.
         """
-        claims = [s for s in sentences.split(answer) if _claims(answer[s.start : s.end])]
-        if not claims:
+        said = [s for s in sentences.split(answer) if claims(answer[s.start : s.end])]
+        if not said:
             return []
         context = Context(passages, self._weights)
-        texts = [bare(answer[s.start : s.end]) for s in claims]
+        texts = [bare(answer[s.start : s.end]) for s in said]
         logits, best = self._judged(context, texts)
         found = []
-        for claim, logit, line in zip(claims, logits, best, strict=True):
+        for claim, logit, line in zip(said, logits, best, strict=True):
             text = answer[claim.start : claim.end]
             if line is None:  # nothing was read, so nothing supports it
                 found.append(SentenceSupport(text, claim.start, claim.end, 0.0, None, ""))
@@ -129,6 +129,12 @@ class Judge:
         logits = np.array([self._sentence.inverse(s.probability) for s in supports])
         return self._answer(soft_minimum(logits, self._softness))
 
+    def supported(self, supports: Sequence[SentenceSupport]) -> bool:
+        """Whether all of the text is supported, as far as one can say: true without a sentence."""
+        if len(supports) == 1:
+            return supports[0].probability >= self.threshold
+        return not supports or self.answer_probability(supports) >= self.answer_threshold
+
     def _judged(self, context: Context, texts: Sequence[str]) -> tuple[list[float], list[int | None]]:
         """The logit of each claim and the sentence of the context that supports it best."""
         said = [words(text) for text in texts]
@@ -136,17 +142,17 @@ class Judge:
         whole = len(wanted) <= READ
         lines = self._read(context, wanted) if whole else {}
         embeddings = lines or dict(zip(wanted, self._reader.read(context.texts(wanted), inner=False), strict=True))
-        claims = self._reader.read(texts)
+        read = self._reader.read(texts)
         logits: list[float] = []
         best: list[int | None] = []
         for start in range(0, len(texts), _AT_ONCE):
             group = range(start, min(start + _AT_ONCE, len(texts)))
-            cosines = [near(context, claims[n], embeddings) for n in group]
+            cosines = [near(context, read[n], embeddings) for n in group]
             chosen = [context.choose(said[n], of) for n, of in zip(group, cosines, strict=True)]
             if not whole:  # the inner layers of a huge passage would fill the memory
                 lines = self._read(context, sorted({i for of in chosen for i in of}))
             batch = [
-                see(context, texts[n], claims[n], cosines=of, evidence={i: lines[i] for i in picked}, by=self._by)
+                see(context, texts[n], read[n], cosines=of, evidence={i: lines[i] for i in picked}, by=self._by)
                 for n, of, picked in zip(group, cosines, chosen, strict=True)
             ]
             for n, of, picked in zip(group, cosines, chosen, strict=True):
@@ -158,10 +164,6 @@ class Judge:
 
     def _read(self, context: Context, indexes: Sequence[int]) -> dict[int, Reading]:
         return dict(zip(indexes, self._reader.read(context.texts(indexes)), strict=True))
-
-
-def _claims(sentence: str) -> bool:
-    return bool(words(bare(sentence)).folded) and not is_courtesy(sentence)
 
 
 @dataclass(frozen=True, slots=True)

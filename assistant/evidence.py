@@ -101,9 +101,9 @@ def bare(claim: str) -> str:
     return _FORM.sub(lambda match: " " * len(match.group()), claim)
 
 
-def is_courtesy(sentence: str) -> bool:
-    """Whether it is one of the phrases that close or open an answer and say nothing about anything."""
-    return _COURTESY.fullmatch(sentence) is not None
+def claims(sentence: str) -> bool:
+    """Whether it says anything that passages could support: not where form is all there is, nor "I hope this helps"."""
+    return _WORD.search(bare(sentence)) is not None and _COURTESY.fullmatch(sentence) is None
 
 
 def words(text: str) -> Words:

@@ -124,7 +124,8 @@ def _share(part: Iterable[object], whole: Iterable[object]) -> float:
 def quality(data: Path, judge: Judge, which: Literal["a", "b"], baseline: Baseline) -> dict[str, Any]:
     items = parts(data, which)
     found = labelled.measure(items, judge)
-    beside = labelled.report(items, baseline.probabilities(items), 0.5)
+    chances = baseline.probabilities(items)
+    beside = labelled.report(items, chances, chances >= 0.5)
     for name, figures in found["by_source"].items():
         low, high = figures["interval"]["balanced_accuracy"]
         other = beside["by_source"][name]

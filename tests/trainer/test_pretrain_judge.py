@@ -93,7 +93,7 @@ def test_every_document_has_one_learner_and_a_fifth_has_none() -> None:
 
 def test_thresholds_are_the_middle_of_the_best() -> None:
     scores, truth = np.array([0.0, 1.0, 2.0, 5.0, 6.0, 7.0]), np.array([False] * 3 + [True] * 3)
-    assert 2.0 < judge.threshold([(scores, truth)], [(scores, truth)]) <= 5.0
+    assert 2.0 < judge.threshold([[(scores, truth)], [(scores, truth)]]) <= 5.0
 
 
 def test_padding_changes_nothing() -> None:

@@ -180,7 +180,7 @@ def _judge(given: argparse.Namespace) -> int:
             f"{name:24} balanced accuracy {of['balanced_accuracy']:.3f} [{low:.3f}, {high:.3f}]  F1 {of['f1']:.3f}  "
             f"AUROC {of['auroc']:.3f}  calibration error {of['calibration_error']:.3f}  n {of['n']}"
         )
-    print(f"judge: {judge.name}, threshold {judge.answer_threshold:.3f}")
+    print(f"judge: {judge.name}, thresholds {judge.threshold:.3f} (sentence), {judge.answer_threshold:.3f} (answer)")
     if given.json:
         given.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     return 0

@@ -100,10 +100,7 @@ class ContextPrecisionBySupport(ContextPrecisionWithReference):
         self, user_input: str, reference: str, retrieved_contexts: list[str]
     ) -> MetricResult:
         judge = self._judge
-        verdicts = [
-            int(judge.answer_probability(judge.support([passage], reference)) >= judge.answer_threshold)
-            for passage in retrieved_contexts
-        ]
+        verdicts = [int(judge.supported(judge.support([passage], reference))) for passage in retrieved_contexts]
         return MetricResult(value=self._calculate_average_precision(verdicts))
 
 

@@ -62,40 +62,39 @@ def _labelled(record: dict[str, Any], stem: str) -> Labelled:
 def measure(items: Sequence[Labelled], judge: Judge, *, threads: int = 2) -> dict[str, Any]:
     """The figures of ``report`` for what ``judge`` says of each text as a whole, by source and language."""
     with ThreadPoolExecutor(threads) as pool:
-        probabilities = list(pool.map(lambda item: whole(judge, [item.context], item.text), items))
-    return report(items, np.array(probabilities), judge.answer_threshold) | {"judge": judge.name}
+        found = list(pool.map(lambda item: judge.support([item.context], item.text), items))
+    probabilities = np.array([judge.answer_probability(supports) for supports in found])
+    said = np.array([judge.supported(supports) for supports in found])
+    shipped = {"judge": judge.name, "threshold": judge.threshold, "answer_threshold": judge.answer_threshold}
+    return shipped | report(items, probabilities, said)
 
 
-def whole(judge: Judge, passages: Sequence[str], text: str) -> float:
-    return judge.answer_probability(judge.support(passages, text))
-
-
-def report(items: Sequence[Labelled], probabilities: npt.NDArray[np.float64], threshold: float) -> dict[str, Any]:
-    """``balanced_accuracy``, ``f1`` (of supported texts), ``auroc``, ``calibration_error``, each with an ``interval``.
+def report(
+    items: Sequence[Labelled], probabilities: npt.NDArray[np.float64], said: npt.NDArray[np.bool_]
+) -> dict[str, Any]:
+    """``said``: what was found supported. ``balanced_accuracy``, ``f1`` (of supported texts), ``auroc`` and
+    ``calibration_error``, each with an ``interval``.
 
     The calibration error is the expected one over ten bins of equal size. ``length_correlation`` is Spearman's, of
     probability and length in words among supported texts: a judge that rewards short answers shows there.
     """
-    return (
-        {"threshold": threshold}
-        | _figures(items, probabilities, threshold)
-        | {
-            f"by_{name}": {
-                value: _figures([items[i] for i in of], probabilities[of], threshold)
-                for value in sorted({key(item) for item in items})
-                if (of := [i for i, item in enumerate(items) if key(item) == value])
-            }
-            for name, key in _KEYS.items()
+    return _figures(items, probabilities, said) | {
+        f"by_{name}": {
+            value: _figures([items[i] for i in of], probabilities[of], said[of])
+            for value in sorted({key(item) for item in items})
+            if (of := [i for i, item in enumerate(items) if key(item) == value])
         }
-    )
+        for name, key in _KEYS.items()
+    }
 
 
 _KEYS: dict[str, Callable[[Labelled], str]] = {"source": lambda item: item.source, "language": lambda item: item.lang}
 
 
-def _figures(items: Sequence[Labelled], probabilities: npt.NDArray[np.float64], threshold: float) -> dict[str, Any]:
+def _figures(
+    items: Sequence[Labelled], probabilities: npt.NDArray[np.float64], said: npt.NDArray[np.bool_]
+) -> dict[str, Any]:
     truth = np.array([item.supported for item in items], bool)
-    said = probabilities >= threshold
     lengths = np.array([len(item.text.split()) for item in items])
     clusters = [item.document for item in items]
     statistics: dict[str, Callable[[Indexes], float]] = {

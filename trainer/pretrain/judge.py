@@ -31,7 +31,7 @@ from trainer.pretrain import judge_data
 from trainer.pretrain.judge_set import Set, learner, load
 
 VERSION = 1
-HEADS = 2
+HEADS = 3
 BATCH = 128
 FOLDS = 5
 SOFTNESS = 0.8
@@ -189,17 +189,17 @@ def calibration(scores: Floats, truth: npt.NDArray[np.bool_]) -> Calibration:
 Scored = Sequence[tuple[Floats, npt.NDArray[np.bool_]]]
 
 
-def threshold(whole: Scored, pairs: Scored) -> float:
+def threshold(kinds: Sequence[Scored]) -> float:
     """Where the mean balanced accuracy is best: the middle of those within half a point.
 
-    All kinds of ``whole`` answers count half together, and so do all ``pairs``.
+    All ``kinds`` of text weigh the same, and so do the collections within each.
     """
-    everything = np.concatenate([scores for scores, _ in [*whole, *pairs]])
+    everything = np.concatenate([scores for kind in kinds for scores, _ in kind])
     grid = np.quantile(everything, np.linspace(0.02, 0.98, 193))
 
     def mean(cut: float) -> float:
-        halves = [[balanced_accuracy(truth, scores >= cut) for scores, truth in half] for half in (whole, pairs)]
-        return float(np.mean([np.mean(half) for half in halves]))
+        of = [[balanced_accuracy(truth, scores >= cut) for scores, truth in kind] for kind in kinds]
+        return float(np.mean([np.mean(kind) for kind in of]))
 
     means = np.array([mean(cut) for cut in grid])
     return float(np.median(grid[means >= means.max() - 0.005]))
@@ -208,7 +208,7 @@ def threshold(whole: Scored, pairs: Scored) -> float:
 def settle(data: Set, indexes: Indexes, of: Floats, pairs: Scored) -> dict[str, Any]:
     """Calibrations, thresholds and cross-validated figures, from logits of claims that the networks did not see.
 
-    ``pairs``: logits and truth of single sentences of other kinds, which the thresholds are to suit too.
+    ``pairs``: logits and truth of single sentences of other kinds, which the threshold of sentences is to suit too.
     """
     truth = np.array([data.rows[i]["supported"] for i in indexes])
     source = np.array([data.rows[i]["source"] for i in indexes])
@@ -220,7 +220,7 @@ def settle(data: Set, indexes: Indexes, of: Floats, pairs: Scored) -> dict[str, 
     held = np.isin(kind, _ANSWERS)
     answer = calibration(scores[held], whole[held])
     answer_parts = [(scores[kind == name], whole[kind == name]) for name in _ANSWERS]
-    cut = threshold(answer_parts, pairs)
+    cut = threshold([answer_parts])
     figures = {
         name: {
             "balanced_accuracy": round(balanced_accuracy(whole[kind == name], scores[kind == name] >= cut), 4),
@@ -233,7 +233,7 @@ def settle(data: Set, indexes: Indexes, of: Floats, pairs: Scored) -> dict[str, 
         "softness": SOFTNESS,
         "sentence_calibration": {"slope": sentence.slope, "intercept": sentence.intercept},
         "answer_calibration": {"slope": answer.slope, "intercept": answer.intercept},
-        "threshold": sentence(threshold(parts, pairs)),
+        "threshold": sentence(threshold([parts, pairs])),
         "answer_threshold": answer(cut),
         "cross_validated": figures,
     }
@@ -279,8 +279,8 @@ def main() -> None:
     parser.add_argument("--features", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("data/models/judge"))
     parser.add_argument("--which", choices=("a", "b"))
-    parser.add_argument("--general-steps", type=int, default=900)
-    parser.add_argument("--answer-steps", type=int, default=160)
+    parser.add_argument("--general-steps", type=int, default=1_000)
+    parser.add_argument("--answer-steps", type=int, default=200)
     given = parser.parse_args()
     torch.set_num_threads(1)
     for which in [given.which] if given.which else ["b", "a"]:

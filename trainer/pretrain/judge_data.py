@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from assistant.documents import sentences
-from assistant.evidence import is_courtesy
+from assistant.evidence import claims
 from trainer.pretrain.corpus import records
 
 Which = Literal["a", "b", "held"]
@@ -78,7 +78,7 @@ def _response(source: str, record: dict[str, Any]) -> Iterator[Claim]:
     response = record["response"]
     for sentence in sentences.split(response):
         text = response[sentence.start : sentence.end]
-        if is_courtesy(text):
+        if not claims(text):
             continue
         marks = tuple(
             (max(0, span["start"] - sentence.start), min(len(text), span["end"] - sentence.start))
