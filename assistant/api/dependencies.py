@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Path, Request
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from assistant.api import door
@@ -62,7 +62,7 @@ EMPTY = BeforeValidator(_empty)
 """Reads an empty field as none."""
 
 Day = Annotated[date | None, EMPTY]
-LastDay = Annotated[date | None, EMPTY, Query(lt=date.max)]  # up to the day after it is searched
+LastDay = Annotated[Annotated[date, Field(lt=date.max)] | None, EMPTY]  # up to the day after it is searched
 
 _ID = Field(ge=1, le=2**31 - 1)
 DocumentId = Annotated[int, _ID]

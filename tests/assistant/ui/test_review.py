@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from assistant.errors import NotFoundError
 from assistant.records import Feedback, Reason, Review, SentenceSupport, Support
 from assistant.store import exchanges, support
-from tests.assistant.ui.conftest import Running, ask, ask_and_wait, open_page
+from tests.assistant.ui.conftest import Running, ask_and_wait, open_page
 
 SCRIPT = "<img src=x onerror='window.hacked = 1'><script>window.hacked = 1</script>{{window.hacked = 1}}"
 
@@ -118,7 +118,10 @@ def test_golden_sets_come_in_and_ratings_go_out(opened: Page, running: Running) 
     ask_and_wait(opened, "Where does the heron sleep?")
     opened.locator("#transcript .exchange").last.get_by_role("button", name="Good answer").click()
     expect(opened.locator("#transcript .rating")).to_be_visible()
-    opened.goto(f"{running.address}/review?words=sleep")
+    opened.goto(f"{running.address}/review")
+    opened.get_by_label("Words").fill("sleep")
+    opened.get_by_role("button", name="Filter").click()  # and with it the fields that nobody filled in
+    expect(opened.locator(".item")).to_have_count(1)
     opened.get_by_role("button", name="Accept", exact=True).click()
     expect(opened.locator(".note")).to_be_visible()
 
@@ -163,7 +166,8 @@ def test_the_language_is_chosen(page: Page, running: Running) -> None:
     open_page(page, running)
     expect(page.get_by_role("button", name="Nova conversa")).to_be_visible()
     expect(page.get_by_label("Sua pergunta")).to_be_visible()
-    ask(page, " x" * 5000)
+    page.get_by_label("Sua pergunta").fill(" x" * 5000)
+    page.keyboard.press("Enter")
     expect(page.locator(".toast-body")).to_contain_text("A pergunta é longa demais: 9,999 caracteres")
     page.goto(f"{running.address}/documents/99999")
     expect(page.get_by_role("heading", name="Não há esse documento.")).to_be_visible()
