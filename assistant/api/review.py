@@ -23,7 +23,9 @@ router = APIRouter(prefix="/api", tags=["review"], dependencies=[Depends(current
 _AT_ONCE = 200
 
 
+# The limits are those of a number that is there: pydantic would compare None with them.
 _Number = Annotated[Annotated[int, Field(ge=1, le=2**31 - 1)] | None, EMPTY]
+_Share = Annotated[Annotated[float, Field(ge=0, le=1)] | None, EMPTY]
 
 
 def filters(
@@ -36,7 +38,7 @@ def filters(
     adapter: Annotated[Text, Query(max_length=80)] = "",
     since: Day = None,
     until: LastDay = None,
-    support_below: Annotated[Annotated[float, Field(ge=0, le=1)] | None, EMPTY] = None,
+    support_below: _Share = None,
     words: Annotated[Text, Query(max_length=200)] = "",
     held: bool = False,
 ) -> Filters:

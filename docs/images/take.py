@@ -84,7 +84,10 @@ def _program(state: Path, *, scripted: bool) -> Iterator[str]:
             if line.startswith(("{", "Fiel is ready: ")):
                 break
         yield json.loads(line)["address"] if scripted else line.removeprefix("Fiel is ready: ").strip()
-        process.send_signal(signal.SIGINT)
+        assert process.stdin is not None
+        process.stdin.close()  # which ends the scripted one
+        if not scripted:
+            process.send_signal(signal.SIGINT)
 
 
 def _chat(browser: Browser, address: str) -> str:

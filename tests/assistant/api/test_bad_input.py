@@ -120,6 +120,17 @@ def test_huge_body_is_refused(http: httpx.Client) -> None:
     assert http.post(ASK, content=b'{"messages": "' + b"x" * 5_000_000 + b'"}', headers=JSON).status_code == 413
 
 
+def test_forms_send_empty_fields(http: httpx.Client) -> None:
+    fields = ("review", "value", "reason", "document", "person", "adapter", "since", "until", "support_below", "words")
+    empty = dict.fromkeys(fields, "")
+    assert http.get("/api/export", params=empty).status_code == 200
+    assert http.get("/api/audit", params={"since": "", "until": ""}).status_code == 200
+    for name, value in (
+        ("document", "0"), ("person", "x"), ("support_below", "1.5"), ("until", "9999-12-31"), ("since", "today"),
+    ):  # fmt: skip
+        assert http.get("/api/export", params=empty | {name: value}).status_code == 422, name
+
+
 def test_harmless_oddities_are_served(http: httpx.Client) -> None:
     for path in ("/api/conversations?search=%ff", "/api/conversations?search=%25_%27%22", "/api/conversations?search="):
         assert http.get(path).status_code == 200

@@ -141,7 +141,10 @@ def test_golden_sets_come_in_and_ratings_go_out(opened: Page, running: Running) 
     ask_and_wait(opened, "Where does the heron sleep?")
     opened.locator("#transcript .exchange").last.get_by_role("button", name="Good answer").click()
     expect(opened.locator("#transcript .rating")).to_be_visible()
-    opened.goto(f"{running.address}/review?words=sleep")
+    opened.goto(f"{running.address}/review")
+    opened.get_by_label("Words").fill("sleep")
+    opened.get_by_role("button", name="Filter").click()  # and with it the fields that nobody filled in
+    expect(opened.locator(".item")).to_have_count(1)
     opened.get_by_role("button", name="Accept", exact=True).click()
     expect(opened.locator(".note")).to_be_visible()
 
