@@ -278,7 +278,7 @@ def _questions(path: Path) -> tuple[list[str], list[str]]:
 def _prompts(path: Path) -> Iterator[list[Message]]:
     """Questions over four passages each, as the chat asks."""
     asked = {record["context"]: record["question"] for record in _records(path)}
-    texts = list(asked)[::16]  # neighbours are of one article
+    texts = list(asked)[::8]  # neighbours are of one article
     for four in zip(*[iter(texts)] * 4, strict=False):
         yield prompts.render(question=asked[four[0]], passages=[passage("text.txt", text) for text in four])
 
