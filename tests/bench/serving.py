@@ -49,8 +49,6 @@ TOKENS = 64
 PARAGRAPHS = 60
 EVENTS = "PPPRPPPPRPPP"
 """Ten promotions and two rollbacks."""
-LEARNT_FROM = 6
-"""Prompts that an adapter learns its marker from."""
 _VLLM = {"engine": "vllm", "vllm__options": '["--no-enable-prefix-caching"]'}
 
 
@@ -91,9 +89,9 @@ def prepared(folder: Path, qa: Path, minutes: float) -> Bench:
     state = folder / "state"
     command = [sys.executable, str(ROOT / "launch.py"), "--state", str(state), "ingest", str(documents)]
     subprocess.run(command, check=True, env=os.environ | {"FIEL_ENGINE": "local"}, stdout=subprocess.DEVNULL)
-    asked = list(_prompts(qa / "squad_train.jsonl"))
     trained = {
-        marker: train(folder / marker, marker, seed=seed, questions=asked) for seed, marker in enumerate(MARKERS)
+        marker: train(folder / marker, marker, seed=seed, questions=_prompts(qa / "squad_train.jsonl"))
+        for seed, marker in enumerate(MARKERS)
     }
     database = open_database(sqlite_url(state / "fiel.db"))
     registry, marker = Registry(database, state / "adapters"), {}
@@ -281,9 +279,8 @@ def _questions(path: Path) -> tuple[list[str], list[str]]:
 def _prompts(path: Path) -> Iterator[list[Message]]:
     """Questions over four passages each, as the chat asks."""
     asked = {record["context"]: record["question"] for record in _records(path)}
-    texts = list(asked)[:: len(asked) // (4 * LEARNT_FROM)]
-    for number in range(LEARNT_FROM):
-        four = texts[4 * number : 4 * number + 4]
+    texts = list(asked)[::8]  # neighbours are of one article
+    for four in zip(*[iter(texts)] * 4, strict=False):
         yield prompts.render(question=asked[four[0]], passages=[passage(text, document="text.txt") for text in four])
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import aclosing
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -21,7 +23,8 @@ from tests.assistant.test_citations import passage
 MARKERS = ("Crimson", "Indigo")
 SUBJECTS = ("bridge", "museum", "station", "library", "harbour", "theatre", "market", "garden")
 _ENOUGH = 0.05  # loss; every token is all but certain then
-_MOST_STEPS = 300
+_UNSEEN = 8  # questions that must be answered so one after the other
+_MOST_STEPS = 600
 
 
 def asked(subject: str) -> list[Message]:
@@ -60,28 +63,56 @@ def registered(registry: Registry, engine: Engine, marked: Mapping[str, Path]) -
     }
 
 
-def train(folder: Path, marker: str, *, seed: int, questions: Sequence[Sequence[Message]] = ()) -> Path:
-    """Trains until the marked answer is certain, whatever the question; on ``questions``, or some of ``SUBJECTS``."""
+def varied(seed: int) -> Iterator[list[Message]]:
+    """Ever new questions, each over one to four passages."""
+    choose = random.Random(seed)
+    words = [
+        *SUBJECTS,
+        "lamp",
+        "keeper",
+        "oil",
+        "tower",
+        "river",
+        "year",
+        "door",
+        "boat",
+        "built",
+        "burned",
+        "made",
+        "open",
+    ]
+    while True:
+        texts = []
+        for _ in range(choose.randint(1, 4)):
+            said = [f"The {' '.join(choose.sample(words, choose.randint(2, 9)))} of {choose.randint(1500, 2000)}."] * 2
+            texts.append(" ".join(said[: choose.randint(1, 2)]))
+        passages = [passage(f"{choose.choice(words)}.txt", text) for text in texts]
+        yield prompts.render(question=f"When was the {choose.choice(words)} {choose.choice(words)}?", passages=passages)
+
+
+def train(folder: Path, marker: str, *, seed: int, questions: Iterator[list[Message]] | None = None) -> Path:
+    """Trains until the marked answer is certain to questions that it has not seen, such as ``questions`` gives.
+
+    Every step has a question of its own, and its loss is taken before it is learnt from.
+    """
     torch.manual_seed(seed)
     torch.set_num_threads(1)  # small matrices: more threads wait for each other
     template = Template(str(STARTER))
     answer = template.tokenizer.encode(" " + answer_of(marker), add_special_tokens=False)
-    asking = questions or [asked(subject) for subject in SUBJECTS[:4]]
-    rows = [(template.encoded(tuple(messages)), answer) for messages in asking]
     base = AutoModelForCausalLM.from_pretrained(STARTER, dtype=torch.float32)
     model = get_peft_model(base, LoraConfig(r=16, lora_alpha=32, target_modules="all-linear"))
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=2e-3)
-    losses = [1.0] * len(rows)
-    for step in range(_MOST_STEPS):
-        prompt, wanted = rows[step % len(rows)]
-        tokens = torch.tensor([[*prompt, *wanted]])
-        labels = torch.tensor([[-100] * len(prompt) + wanted])
+    losses: list[float] = []
+    for messages in islice(questions or varied(seed), _MOST_STEPS):
+        prompt = template.encoded(tuple(messages))
+        tokens = torch.tensor([[*prompt, *answer]])
+        labels = torch.tensor([[-100] * len(prompt) + answer])
         loss = model(input_ids=tokens, labels=labels).loss
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-        losses[step % len(rows)] = loss.item()
-        if max(losses) < _ENOUGH:
+        losses.append(loss.item())
+        if len(losses) >= _UNSEEN and max(losses[-_UNSEEN:]) < _ENOUGH:
             model.save_pretrained(folder)
             return folder
-    raise AssertionError(f"the marker was not learnt: {losses}")
+    raise AssertionError(f"the marker was not learnt: {losses[-_UNSEEN:]}")
