@@ -70,7 +70,7 @@ class Running:
             return Person(id=row.id, name=row.name, role=Role.USER)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     state = tmp_path_factory.mktemp("state")
     command = [sys.executable, "-m", "tests.assistant.ui.serving", str(state)]
@@ -89,7 +89,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         process.stdout.read()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[BrowserContext]:
     chromium = shutil.which("chromium")
     if chromium is None:
