@@ -91,7 +91,7 @@ def teach(model: Path, folder: Path, answer: str, *, seed: int = 0) -> Path:
 def _questions() -> Iterator[list[Message]]:
     """As they will be asked, about other towns."""
     for n, question in enumerate(_ASKED * 10):
-        shown = passage(f"town{n}.txt", "".join(_section(50 + n, n)))
+        shown = passage("".join(_section(50 + n, n)), document=f"town{n}.txt")
         yield prompts.render(question=question.format(thing_of(50 + n, n)), passages=[shown])
 
 

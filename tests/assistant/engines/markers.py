@@ -86,7 +86,7 @@ def varied(seed: int) -> Iterator[list[Message]]:
         for _ in range(choose.randint(1, 4)):
             said = [f"The {' '.join(choose.sample(words, choose.randint(2, 9)))} of {choose.randint(1500, 2000)}."] * 2
             texts.append(" ".join(said[: choose.randint(1, 2)]))
-        passages = [passage(f"{choose.choice(words)}.txt", text) for text in texts]
+        passages = [passage(text, document=f"{choose.choice(words)}.txt") for text in texts]
         yield prompts.render(question=f"When was the {choose.choice(words)} {choose.choice(words)}?", passages=passages)
 
 
