@@ -11,21 +11,43 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 
 from assistant import cycles, ledger, verdicts, words
-from assistant.api.dependencies import Parts, current_admin
+from assistant.api.dependencies import Parts, Text, current_admin
 from assistant.api.training import RunId
 from assistant.records import Run
 from assistant.services import Services
-from assistant.store import adapters, exchanges, gate, runs, stages
+from assistant.store import adapters, exchanges, gate, runs, stages, turns
 from assistant.web.render import page
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse, dependencies=[Depends(current_admin)])
 
-_RUNS, _ITEMS, _LOG_LINES, _MOVED = 20, 50, 30, 10
+_RUNS, _ITEMS, _LOG_LINES, _MOVED, _LEARNT = 20, 50, 30, 10, 100
 
 
 @router.get("/training")
 def training(request: Request, services: Parts) -> HTMLResponse:
-    return page(request, "training", **_state(request, services))
+    base = _base(services)
+    with services.database.read() as session:
+        worse = turns.turns(session, base) if base else []
+        affected = adapters.affected(session, base) if base else []
+    values = {"worse": worse, "affected": affected}
+    return page(request, "training", **values, **_state(request, services))
+
+
+@router.get("/training/adapters/{version}")
+def one_adapter(version: Text, request: Request, services: Parts) -> HTMLResponse:
+    """An adapter with when it answered and what it learnt from, as far as it is there still."""
+    with services.database.read() as session:
+        adapter = adapters.get(session, version)
+        ids = sorted(adapters.exchanges_of(session, [version]))
+        found = exchanges.by_id(session, ids[:_LEARNT])
+        return page(
+            request,
+            "adapter",
+            adapter=adapter,
+            served=[each for each in adapters.services(session, adapter.base) if each.version == version],
+            learnt=len(ids),
+            exchanges=[(exchange, adapters.that_saw(session, exchange.id)) for exchange in found],
+        )
 
 
 @router.get("/training/live")
@@ -59,9 +81,7 @@ def one_run(run_id: RunId, request: Request, services: Parts) -> HTMLResponse:
 
 
 def _state(request: Request, services: Services) -> dict[str, Any]:
-    now = datetime.now(UTC)
-    # While the engine starts, it does not know yet what its model is called.
-    base = None if services.engine.notice else services.engine.model
+    now, base = datetime.now(UTC), _base(services)
     with services.database.read() as session:
         spent = gate.tickets(session)
         listed = runs.latest(session, limit=_RUNS)
@@ -79,6 +99,11 @@ def _state(request: Request, services: Services) -> dict[str, Any]:
             "next_ticket": ledger.next_at(spent, now),
             "health": _health(services),
         }
+
+
+def _base(services: Services) -> str | None:
+    """While the engine starts, it does not know yet what its model is called."""
+    return None if services.engine.notice else services.engine.model
 
 
 def _said(request: Request, run: Run) -> list[str]:
