@@ -8,6 +8,7 @@ import math
 import shutil
 from collections.abc import Iterator
 from contextlib import aclosing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from assistant.records import CommandKind, CommandStatus
 from assistant.registry import Registry
 from assistant.store import adapters
 from assistant.store.database import Database
-from assistant.store.tables import AuditRow
+from assistant.store.tables import AuditRow, ForgottenRow
 from tests.assistant.engines.conftest import PROMPT, random_adapter, say, tiny_llama
 from tests.conftest import People, adapters_of
 
@@ -321,3 +322,43 @@ def test_a_command_that_was_cut_off_is_failed_at_the_next_start(
     with database.read() as session:
         command = adapters.command(session, number)
     assert (command.status, command.problem) == (CommandStatus.FAILED, "The program ended before this was done.")
+
+
+def test_forgetting_takes_out_all_that_learnt_from_what_was_deleted(
+    live: Adapters, engine: LocalEngine, versions: dict[str, str], database: Database, people: People
+) -> None:
+    with database.write() as session:
+        adapters.record_exchanges(session, versions["blue"], ["kept", "gone"])
+        adapters.record_exchanges(session, versions["green"], ["gone"])
+        adapters.record_exchanges(session, versions["red"], ["kept"])
+
+    async def run() -> None:
+        for name in ("red", "blue", "green"):
+            await live.promote(versions[name], person_id=people.admin.id)
+        with database.write() as session:
+            session.add(ForgottenRow(exchange_id="gone", at=datetime.now(UTC)))
+        assert sorted(await live.forget(person_id=people.admin.id)) == sorted([versions["blue"], versions["green"]])
+        assert live.live == versions["red"] == champion(database, engine)
+        await live.rollback(person_id=people.admin.id)
+        assert live.live is None, "what was withdrawn never comes back"
+        with pytest.raises(InputError, match="was withdrawn"):
+            await live.promote(versions["green"], person_id=people.admin.id)
+
+    asyncio.run(run())
+    with database.read() as session:
+        assert adapters.affected(session, engine.model) == []
+        assert adapters.services(session, engine.model)[1].reason == adapters.FORGOTTEN
+
+
+def test_a_rollback_passes_over_what_was_withdrawn(
+    live: Adapters, versions: dict[str, str], database: Database, people: People
+) -> None:
+    async def run() -> None:
+        for name in ("red", "blue", "green"):
+            await live.promote(versions[name], person_id=people.admin.id)
+        with database.write() as session:
+            adapters.withdraw(session, versions["blue"], person_id=people.admin.id)
+        await live.rollback(person_id=people.admin.id)
+        assert live.live == versions["red"]
+
+    asyncio.run(run())
