@@ -14,6 +14,7 @@ from assistant import cycles, ledger, verdicts, words
 from assistant.api.dependencies import Parts, Text, current_admin
 from assistant.api.training import RunId
 from assistant.records import Run
+from assistant.retrieval import windows
 from assistant.services import Services
 from assistant.store import adapters, exchanges, gate, runs, stages, turns
 from assistant.web.render import page
@@ -29,7 +30,8 @@ def training(request: Request, services: Parts) -> HTMLResponse:
     with services.database.read() as session:
         worse = turns.turns(session, base) if base else []
         affected = adapters.affected(session, base) if base else []
-    values = {"worse": worse, "affected": affected}
+        window = windows.applied(session)
+    values = {"worse": worse, "affected": affected, "window": window}
     return page(request, "training", **values, **_state(request, services))
 
 

@@ -380,6 +380,8 @@ ADAPTER_STATES = {
     "withdrawn": "withdrawn",
 }
 PROVEN = "passed the gate"
+UNPROVEN = "not proven"
+WINDOW = "Sentences in a window: {size}."
 HURT = "examples of it were deleted"
 FORGET_NOW = "Forget it"
 FORGET_TEXT = (

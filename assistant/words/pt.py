@@ -382,6 +382,8 @@ ADAPTER_STATES = {
     "withdrawn": "retirado",
 }
 PROVEN = "passou na prova"
+UNPROVEN = "sem prova"
+WINDOW = "Frases em cada janela: {size}."
 HURT = "exemplos dele foram apagados"
 FORGET_NOW = "Esquecer"
 FORGET_TEXT = (

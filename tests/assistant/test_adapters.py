@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import multiprocessing
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -21,11 +23,12 @@ from assistant.engines import plain
 from assistant.engines.base import Sampling
 from assistant.engines.local import LocalEngine
 from assistant.errors import InputError, ModelError, NotFoundError
-from assistant.records import CommandKind, CommandStatus
+from assistant.records import AdapterStatus, CommandKind, CommandStatus
 from assistant.registry import Registry
 from assistant.store import adapters
 from assistant.store.database import Database
 from assistant.store.tables import AuditRow, ForgottenRow
+from tests.assistant import swapping
 from tests.assistant.engines.conftest import PROMPT, random_adapter, say, tiny_llama
 from tests.conftest import People, adapters_of
 
@@ -362,3 +365,26 @@ def test_a_rollback_passes_over_what_was_withdrawn(
         assert live.live == versions["red"]
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("point", swapping.POINTS)
+def test_killed_in_a_swap_the_next_start_serves_one_champion(
+    *, point: str, versions: dict[str, str], models: Path, database: Database, state: Path, engine: LocalEngine
+) -> None:
+    names = [versions[name] for name in ("red", "blue", "green")]
+    child = multiprocessing.get_context("forkserver").Process(
+        target=swapping.swap, args=(state, models / "tiny", names, point)
+    )
+    child.start()
+    child.join(120)
+    assert child.exitcode == -signal.SIGKILL, f"{point} was not reached"
+    started = adapters_of(database, engine)
+    asyncio.run(started.ready())
+    expected = versions["blue" if point == "loaded" else "green"]
+    assert started.live == expected == champion(database, engine)
+    assert started.problem is None
+    with database.read() as session:
+        rows = adapters.for_base(session, engine.model)
+        assert [row.version for row in rows if row.status is AdapterStatus.CHAMPION] == [expected]
+        assert [each.version for each in adapters.services(session, engine.model) if each.until is None] == [expected]
+    assert expected in engine.adapters

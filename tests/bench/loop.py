@@ -34,7 +34,7 @@ from trainer.evaluate.runner import Record, run
 
 _SAMPLES = ROOT / "data" / "samples"
 _PEOPLE = 2  # who ask at the same time
-_SETTINGS = {
+SETTINGS = {
     "review__mode": "automatic",
     "review__new_days": "0",
     "review__ratings_a_day": "100000",
@@ -212,7 +212,7 @@ async def main() -> None:
         state = given.state or Path(scratch)
         state.mkdir(parents=True, exist_ok=True)
         cache = Cache(state / "scores.db")
-        with program(state, **_SETTINGS) as fiel:
+        with program(state, **SETTINGS) as fiel:
             _say("the program runs")
             result = await demo(fiel, sections=given.sections, fresh=given.fresh, seed=given.seed, cache=cache)
         cache.close()
