@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from assistant.web.render import page
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse, dependencies=[Depends(current_admin)])
 
 _RUNS, _ITEMS, _LOG_LINES, _MOVED, _LEARNT = 20, 50, 30, 10, 100
+_LIVE_LINES, _LEAST_CURVE = 6, 2
 
 
 @router.get("/training")
@@ -88,9 +91,12 @@ def _state(request: Request, services: Services) -> dict[str, Any]:
         spent = gate.tickets(session)
         listed = runs.latest(session, limit=_RUNS)
         schedule, _ = cycles.schedule(session)
+        unfinished = cycles.unfinished(session)
         return {
             "runs": [(run, _said(request, run)) for run in listed],
-            "unfinished": cycles.unfinished(session),
+            "unfinished": unfinished,
+            "curve": _points(unfinished.progress.get("curve", [])) if unfinished else "",
+            "log": _log(services, unfinished.id, lines=_LIVE_LINES) if unfinished else "",
             "schedule": schedule,
             "adapters": adapters.for_base(session, base) if base else [],
             "champion": adapters.champion(session, base) if base else None,
@@ -101,6 +107,16 @@ def _state(request: Request, services: Services) -> dict[str, Any]:
             "next_ticket": ledger.next_at(spent, now),
             "health": _health(services),
         }
+
+
+def _points(losses: Sequence[float]) -> str:
+    """A curve, for a drawing of 300 by 60."""
+    sound = [loss for loss in losses if math.isfinite(loss)]
+    if len(sound) < _LEAST_CURVE:
+        return ""
+    low, high = min(sound), max(sound)
+    across, up = 300 / (len(sound) - 1), 56 / (high - low or 1.0)
+    return " ".join(f"{n * across:.1f},{58 - (loss - low) * up:.1f}" for n, loss in enumerate(sound))
 
 
 def _base(services: Services) -> str | None:
@@ -119,6 +135,7 @@ def _health(services: Services) -> dict[str, str]:
     free = int(lines["MemAvailable"].split()[0]) * 1024
     return {
         "engine": services.engine.notice or services.adapters.problem or services.engine.model,
+        "store": f"{(services.settings.state / 'fiel.db').stat().st_size / 1e6:,.1f} MB",
         "disk": f"{disk.free / 1e9:.1f} GB",
         "memory": f"{free / 1e9:.1f} GB",
     }
@@ -135,8 +152,8 @@ def _folder(services: Services, run_id: int) -> Path:
     return services.settings.state / "runs" / str(run_id)
 
 
-def _log(services: Services, run_id: int) -> str:
+def _log(services: Services, run_id: int, *, lines: int = _LOG_LINES) -> str:
     path = _folder(services, run_id) / "log.txt"
     if not path.exists():
         return ""
-    return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:])
+    return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])

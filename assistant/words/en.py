@@ -357,7 +357,7 @@ RUN_STATES = {
 }
 CANCEL_RUN = "Cancel this run"
 VERDICT = "Verdict"
-HEALTH = "Engine: {engine}. Free: {disk} of disk, {memory} of memory."
+HEALTH = "Engine: {engine}. Store: {store}. Free: {disk} of disk, {memory} of memory."
 GATE = "Gate"
 GATE_TEXT = "{sealed} of {exchanges} questions lie in {groups} sealed sections: they prove adapters and teach none."
 GATE_ITEMS = "Sealed questions"

@@ -357,7 +357,7 @@ RUN_STATES = {
 }
 CANCEL_RUN = "Cancelar esta execução"
 VERDICT = "Veredito"
-HEALTH = "Motor: {engine}. Livres: {disk} de disco, {memory} de memória."
+HEALTH = "Motor: {engine}. Banco: {store}. Livres: {disk} de disco, {memory} de memória."
 GATE = "Prova"
 GATE_TEXT = (
     "{sealed} de {exchanges} perguntas estão em {groups} seções lacradas: provam adaptadores e não ensinam nenhum."
