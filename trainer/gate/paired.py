@@ -21,7 +21,7 @@ LARGEST_SHARE = 0.10
 """Of the weight, that a group may have."""
 DRAWS = 200_000
 """Flips and resamples of a test: more than the 50/α that a level asks for. The larger p decides, so that chance in
-either costs power: .005 with 24,000 draws, .002 with these.
+either costs power: .01 with 12,000 draws, .002 with 100,000.
 """
 _AT_ONCE = 2_000
 _TOGETHER = 250  # comparisons that share their draws: more would share their bad luck too
