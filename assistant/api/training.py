@@ -71,6 +71,7 @@ async def forget(services: Parts, person: Me) -> dict[str, Any]:
 
     Until the gate lets a new one through, the latest adapter answers that learnt from nothing deleted, or the base.
     """
+    await services.adapters.ready()
     with services.database.read() as session:
         if not adapters.affected(session, services.engine.model):
             raise InputError("No adapter learnt from anything that was deleted.")
