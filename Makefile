@@ -7,7 +7,7 @@ JSON ?=
 ARGS ?=
 bench = $(BIN)/python -m tests.bench.$(1) --data $(DATA) $(if $(JSON),--json $(JSON)) $(ARGS)
 
-.PHONY: run setup setup-dev vllm check lint types imports test test-vllm clean
+.PHONY: run setup setup-dev vllm check lint types imports test test-vllm demo-loop clean
 
 run: setup
 	@$(BIN)/python launch.py
@@ -58,6 +58,9 @@ test: setup-dev
 
 test-vllm: setup-dev vllm # against a real vLLM: six minutes on two quiet cores, or it is killed after 20
 	timeout 1200 $(BIN)/python -m pytest -m vllm --timeout 900 tests/assistant/engines
+
+demo-loop: setup-dev # 15 minutes on two cores
+	$(BIN)/python -m tests.bench.loop $(if $(JSON),--json $(JSON)) $(ARGS)
 
 bench-serving: setup-dev vllm
 	$(call bench,serving)

@@ -219,10 +219,15 @@ def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services
 
 
 def _schedule(configuration: Settings, services: Services) -> Scheduler:
+    from assistant.records import SHARED
+    from assistant.store import golden
     from trainer.schedule import Scheduler, process
 
+    def prepare() -> None:
+        golden.freeze(services.database, lambda question: services.search.search(question, scopes=[SHARED]).passages)
+
     asked = {"model": configuration.model, "training": configuration.training.model_dump(mode="json")}
-    scheduler = Scheduler(services.database, process(configuration), asked=asked)
+    scheduler = Scheduler(services.database, process(configuration), asked=asked, prepare=prepare)
     scheduler.start()
     return scheduler
 

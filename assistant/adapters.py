@@ -16,10 +16,11 @@ from contextlib import aclosing, contextmanager, suppress
 from assistant import prompts
 from assistant.engines.base import Engine, Sampling
 from assistant.errors import EngineError, FielError, InputError, ModelError, NotAllowedError
-from assistant.records import Adapter, Command, CommandKind, Message, Passage
+from assistant.records import Adapter, Command, CommandKind, Exchange, Message, Passage
 from assistant.registry import Registry
 from assistant.store import adapters, audit
 from assistant.store.database import Database
+from assistant.watch import Watch
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Adapters:
         self._guests: set[str] = set()  # loaded because another process asked for it
         self._answering: Counter[str | None] = Counter()
         self._problem: str | None = None
+        self._watch = Watch()
         with database.write() as session:
             adapters.fail_unfinished(session)
 
@@ -96,16 +98,30 @@ class Adapters:
             await asyncio.to_thread(self._commit_promotion, version, person_id, reason)
             await self._flip(version)
 
-    async def rollback(self, *, person_id: int | None) -> None:
+    async def rollback(self, *, person_id: int | None, reason: str = "") -> None:
         """Makes the champion's predecessor the champion. Raises NotFoundError when the base model is live."""
         await self.ready()
         async with self._lock:
-            line = await asyncio.to_thread(self._line)
-            before = line[0].predecessor if line else None
+            before = await asyncio.to_thread(self._before)
             if before is not None:
                 await self._make_ready(before)
-            await asyncio.to_thread(self._commit_rollback, person_id)
+            await asyncio.to_thread(self._commit_rollback, person_id, reason)
             await self._flip(before)
+
+    async def forget(self, *, person_id: int) -> list[str]:
+        """Takes all versions out for good that learnt from what was deleted since; returns them.
+
+        From then on the latest one before the champion answers that did not, or the base model.
+        """
+        await self.ready()
+        async with self._lock:
+            left = await asyncio.to_thread(self._unaffected)
+            if left is not None:
+                await self._make_ready(left)
+            withdrawn = await asyncio.to_thread(self._commit_forgetting, person_id)
+            if left != self._live:
+                await self._flip(left)
+        return withdrawn
 
     async def load(self, version: str) -> None:
         """Makes a version ready beside the champion, for a process that measures it, until ``unload``."""
@@ -126,6 +142,7 @@ class Adapters:
                 await self.ready()
                 while command := await asyncio.to_thread(self._next_command):
                     await self._carry_out(command)
+                await self._take_back_what_breaks()
                 async with self._lock:
                     await self._unload_idle()
             except ModelError:
@@ -133,6 +150,26 @@ class Adapters:
             except FielError:
                 _log.exception("the adapters could not be brought to what the registry says")
             await asyncio.sleep(_LOOK)
+
+    def answered(self, exchange: Exchange, *, most_tokens: int) -> None:
+        """An answer has ended, in whatever way. From any thread."""
+        self._watch.note(exchange, most_tokens=most_tokens)
+
+    async def _take_back_what_breaks(self) -> None:
+        """Rolls the champion back if it breaks its answers and the base model, on the same engine, does not."""
+        version = self._live
+        if version is None or not self._watch.breaks(version):
+            return
+        self._watch.forget(version)
+        line = await asyncio.to_thread(self._line)
+        if not line or line[0].version != version:
+            return  # it answers for the champion, which could not be loaded
+        try:
+            await self._canary(None)
+        except EngineError:
+            return
+        _log.error("%s IS TAKEN BACK: half of its latest answers were empty, endless or failed", version)
+        await self.rollback(person_id=None, reason=adapters.BROKE)
 
     async def _reconcile(self) -> None:
         """After a start of the engine: the champion, or the first of its predecessors that can be served, goes live."""
@@ -186,7 +223,7 @@ class Adapters:
                 raise ModelError(f"The adapter {version} does not answer a test question: {error}") from error
             raise
 
-    async def _canary(self, version: str) -> None:
+    async def _canary(self, version: str | None) -> None:
         sampling = Sampling(max_tokens=_CANARY_TOKENS)
         async with aclosing(self._engine.stream(_CANARY, sampling=sampling, adapter=version)) as deltas:
             said = "".join([delta.text async for delta in deltas])
@@ -203,9 +240,8 @@ class Adapters:
         self._warm = None
         if self._live is None:
             return
-        with self._database.read() as session:
-            before = adapters.get(session, self._live).predecessor
-        if before is None:
+        before = await asyncio.to_thread(self._before)
+        if before is None or before == self._live:
             return
         try:
             await self._make_ready(before)
@@ -242,6 +278,14 @@ class Adapters:
         with self._database.read() as session:
             return adapters.line(session, self._engine.model)
 
+    def _before(self) -> str | None:
+        with self._database.read() as session:
+            return adapters.before(session, self._engine.model)
+
+    def _unaffected(self) -> str | None:
+        with self._database.read() as session:
+            return adapters.unaffected(session, self._engine.model)
+
     def _proven(self, version: str) -> bool:
         with self._database.read() as session:
             return adapters.get(session, version).proven
@@ -261,9 +305,13 @@ class Adapters:
         with self._database.write() as session:
             adapters.promote(session, version, person_id=person_id, reason=reason)
 
-    def _commit_rollback(self, person_id: int | None) -> None:
+    def _commit_rollback(self, person_id: int | None, reason: str) -> None:
         with self._database.write() as session:
-            adapters.roll_back(session, self._engine.model, person_id=person_id)
+            adapters.roll_back(session, self._engine.model, person_id=person_id, reason=reason)
+
+    def _commit_forgetting(self, person_id: int) -> list[str]:
+        with self._database.write() as session:
+            return adapters.withdraw_affected(session, self._engine.model, person_id=person_id)
 
     def _record_fallback(self) -> None:
         with self._database.write() as session:

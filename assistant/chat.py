@@ -289,6 +289,7 @@ class Chat:
     def _finish(self, exchange: Exchange) -> None:
         with self._database.write() as session:
             exchanges.finish(session, exchange)
+        self._adapters.answered(exchange, most_tokens=self.answer_tokens)
         if self._supporter is not None:
             self._supporter.finished(exchange)
 

@@ -61,10 +61,17 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     retrain = commands.add_parser("retrain", help="train an adapter on what people have rated")
     retrain.add_argument("--dry-run", action="store_true", help="say what would be learnt and what it would take")
     retrain.add_argument(
+        "--forget",
+        action="store_true",
+        help="take adapters out that learnt from what was deleted since, and train without that",
+    )
+    retrain.add_argument(
         "--yes", action="store_true", help="agree to what is sent and what it costs, without being asked"
     )
     parsed = parser.parse_args(arguments)
     parsed.command = parsed.command or "serve"
+    if parsed.command == "retrain" and parsed.forget:
+        parsed.command = "forget"  # which the server does; training alone needs none
     return parsed
 
 
@@ -192,6 +199,13 @@ def _rollback(_arguments: argparse.Namespace, http: httpx.Client) -> int:
     return _swapped(http.post("/api/adapters/rollback"))
 
 
+def _forget(_arguments: argparse.Namespace, http: httpx.Client) -> int:
+    done = _checked(http.post("/api/training/forget"))
+    print(f"Taken out: {', '.join(done['withdrawn'])}. {done['live'] or 'The base model'} answers from now on.")
+    print(f"Run {done['run']['id']} trains without what was deleted, as soon as the program runs.")
+    return 0
+
+
 def _swapped(response: httpx.Response) -> int:
     print(f"{_checked(response)['live'] or 'The base model'} answers from now on.")
     return 0
@@ -242,4 +256,5 @@ _COMMANDS = {
     "promote": _promote,
     "rollback": _rollback,
     "backup": _backup,
+    "forget": _forget,
 }

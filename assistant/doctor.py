@@ -18,7 +18,7 @@ from assistant.entailment import FOLDER as JUDGES
 from assistant.errors import FielError
 from assistant.registry import Registry
 from assistant.settings import Settings
-from assistant.store import adapters
+from assistant.store import adapters, turns
 from assistant.store.database import open_database, sqlite_url
 
 _LITTLE_DISK, _LITTLE_MEMORY = 2e9, 1e9  # bytes
@@ -47,7 +47,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
         yield Finding("store", True, f"{settings.state} is empty: nothing was added yet")
         return
     yield _store(path)
-    for look in (_documents, _adapters, _runs):
+    for look in (_documents, _adapters, _champions, _runs):
         yield look(settings.state)
 
 
@@ -155,6 +155,23 @@ def _adapters(folder: Path) -> Finding:
         f"Roll back if it is live (launch.py rollback); {plain.WEIGHTS} of a version comes back with a backup only."
     )
     return Finding("adapters", not problems, told, remedy)
+
+
+def _champions(folder: Path) -> Finding:
+    """Whether people or the judge think clearly worse of what answers now than of what did so before."""
+    database = open_database(sqlite_url(folder / "fiel.db"))
+    try:
+        with database.read() as session:
+            bases = sorted({adapter.base for adapter in adapters.every(session)})
+            worse = [turn for base in bases for turn in turns.turns(session, base)]
+    finally:
+        database.close()
+    told = "; ".join(
+        f"{turn.measure} of {turn.version}: {turn.now:.0%} of {turn.n_now}, before it {turn.before:.0%} of "
+        f"{turn.n_before}"
+        for turn in worse
+    )
+    return Finding("answers", not worse, told or "no worse than before", "Look at /training, or: launch.py rollback")
 
 
 def _runs(folder: Path) -> Finding:

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from sqlalchemy import func, or_, select
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from assistant.errors import InputError, NotFoundError
-from assistant.store.tables import GoldenRow
+from assistant.store.tables import GateScoreRow, GoldenRow
 
 _FAULTS = 20
 _LINES = 100_000
@@ -84,6 +84,7 @@ def remove(session: Session, golden_id: int) -> None:
     if row is None:
         raise NotFoundError("There is no such golden question.")
     session.delete(row)
+    session.execute(delete(GateScoreRow).where(GateScoreRow.exchange_id.is_(None)))
 
 
 def found(

@@ -74,6 +74,11 @@ def test_without_a_server_every_command_works_alone(tmp_path: Path, folder: Path
     assert "ready" in listed
     assert "lamp.md" in listed
     assert json.loads(fiel(state, "status").stdout)["exchanges"] == 1
+    forgetting = fiel(state, "retrain", "--forget")
+    assert (forgetting.returncode, forgetting.stderr) == (
+        1,
+        "fiel: No adapter learnt from anything that was deleted.\n",
+    )
 
 
 def test_beside_a_server_the_commands_go_through_it(

@@ -28,7 +28,6 @@ from sqlalchemy.orm import Session
 
 from assistant import ledger
 from assistant.engines.base import Engine, model_name
-from assistant.engines.local import LocalEngine
 from assistant.entailment import load_judge
 from assistant.errors import FielError, TooOftenError
 from assistant.records import CommandKind, CommandStatus, RunStatus
@@ -38,7 +37,7 @@ from assistant.store import adapters, gate, runs, stages
 from assistant.store.database import Database, open_database, sqlite_url
 from trainer import proof, retrain, validate
 from trainer.estimate import threads
-from trainer.examine import Examiner
+from trainer.examine import Examiner, engine_with
 from trainer.gate import screening, verdict
 from trainer.gate.comparison import Row, compare_models
 from trainer.gate.scores import Said
@@ -359,13 +358,8 @@ class Cycle:
             adapters.ask(session, CommandKind.UNLOAD, version=version, person_id=None)
 
     async def _engine(self, *versions: str | None) -> Engine:
-        """A copy of the base of this process's own, with these adapters."""
-        engine = await asyncio.to_thread(LocalEngine, self._run.parameters["model"])
         registry = Registry(self._database, self._state / "adapters")
-        for version in {version for version in versions if version is not None}:
-            registry.verify(version)
-            await engine.load_adapter(version, registry.path(version))
-        return engine
+        return await engine_with(self._run.parameters["model"], registry, versions)
 
     def _max_tokens(self, engine: Engine) -> int:
         return min(self._configuration.generation.max_tokens, engine.context_tokens // _CONTEXT_SHARE)

@@ -7,16 +7,19 @@ interleaved.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from assistant import language, prompts
 from assistant.engines.base import Engine, Sampling
+from assistant.engines.local import LocalEngine
 from assistant.entailment import Judge
 from assistant.records import Message, Passage
+from assistant.registry import Registry
 from assistant.store import gate
 from assistant.store.database import Database
 from trainer.evaluate import items as evaluated
@@ -48,6 +51,15 @@ class _Asked:
     def messages(self) -> list[Message]:
         item = self.item
         return prompts.render(question=item.question, passages=self.passages, history=item.history)
+
+
+async def engine_with(model: str, registry: Registry, versions: Iterable[str | None]) -> Engine:
+    """A copy of a base model of this process's own, with these adapters."""
+    engine = await asyncio.to_thread(LocalEngine, model)
+    for version in {version for version in versions if version is not None}:
+        registry.verify(version)
+        await engine.load_adapter(version, registry.path(version))
+    return engine
 
 
 class Examiner:

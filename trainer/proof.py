@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from assistant import prompts
+from assistant import prompts, splits
 from assistant.records import Exchange, Review
-from assistant.store import examples, gate, samples
+from assistant.store import examples, gate, golden, samples
 from trainer.agreement import target, unanswerable
 from trainer.gate.comparison import Row
 from trainer.gate.items import Item, select
@@ -21,9 +21,12 @@ MOST = 600
 
 
 def items(session: Session, *, now: datetime | None = None) -> list[Item]:
-    """The items of the gate as it is now: exchanges of sealed groups, rated or not."""
+    """The items of the gate as it is now: exchanges of sealed groups, rated or not, and the golden questions."""
+    now = now or datetime.now(UTC)
     found = [_item(exchange) for exchange in gate.sealed(session)]
-    return select(found, now=now or datetime.now(UTC), opened=gate.opened(session), most=MOST)
+    learnt = examples.open_groups(session)  # what is learnt from there would be asked about
+    found += [item for each in golden.frozen(session) if (item := _golden_item(each, now)).group not in learnt]
+    return select(found, now=now, opened=gate.opened(session), most=MOST)
 
 
 def trust(session: Session, judge: str) -> tuple[int, float | None]:
@@ -79,6 +82,21 @@ def _item(exchange: Exchange) -> Item:
         label=label,
         reference=reference,
         exchange_id=exchange.id,
+    )
+
+
+def _golden_item(asked: golden.Frozen, now: datetime) -> Item:
+    refuses = prompts.is_refusal(asked.answer)
+    return Item(
+        id=f"golden:{asked.id}",
+        group=splits.group_of(asked.passages) or "",
+        person="golden",
+        question=asked.question,
+        history=(),
+        passages=asked.passages,
+        asked_at=now,
+        label=Label.UNANSWERABLE if refuses else Label.ANSWERABLE,
+        reference=None if refuses else prompts.without_citations(asked.answer).strip() or None,
     )
 
 

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from assistant import cycles
 from assistant.cycles import Schedule
-from assistant.errors import BusyError
+from assistant.errors import BusyError, FielError
 from assistant.records import Run, RunStatus
 from assistant.settings import ROOT, Settings
 from assistant.store import runs, stages
@@ -44,10 +44,20 @@ Start = Callable[[Run], "subprocess.Popen[bytes]"]
 class Scheduler:
     """Looks every few seconds, in a thread of its own, once it was started."""
 
-    def __init__(self, database: Database, start: Start, *, asked: Mapping[str, Any] | None = None) -> None:
-        """``start`` starts the process of a run; ``asked`` are the parameters of cycles that fall due."""
+    def __init__(
+        self,
+        database: Database,
+        start: Start,
+        *,
+        asked: Mapping[str, Any] | None = None,
+        prepare: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``start`` starts the process of a run, after ``prepare``; ``asked`` are the parameters of cycles that fall
+        due.
+        """
         self._database = database
         self._start = start
+        self._prepare = prepare
         self._asked = asked or {}
         self._child: tuple[int, subprocess.Popen[bytes]] | None = None
         self._ticks = BackgroundScheduler(timezone=UTC)
@@ -87,6 +97,10 @@ class Scheduler:
                 return
         if run is not None:
             _log.info("cycle %d is started", run.id)
+            try:
+                self._prepare()
+            except FielError:
+                _log.exception("the golden questions are asked with what was found for them before")
             self._child = run.id, self._start(run)
 
 

@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 BEAT = runs.PATIENCE.total_seconds() / 6
 """Seconds between two signs of life."""
 
+_CURVE = 200  # latest losses of a phase that are shown
 _OFTEN = 0.5  # seconds between two reports that are written
 
 
@@ -41,6 +42,10 @@ class Holder:
 
     def report(self, progress: Mapping[str, Any]) -> None:
         """Merges ``progress`` into what is shown. Raises RunCancelledError or LeaseLostError when the run is over."""
+        if progress.get("phase", self._progress.get("phase")) != self._progress.get("phase"):
+            self._progress["curve"] = []
+        if "loss" in progress:
+            self._progress["curve"] = [*self._progress.get("curve", [])[1 - _CURVE :], progress["loss"]]
         self._progress |= progress
         if time.monotonic() - self._written >= _OFTEN:
             self._write()

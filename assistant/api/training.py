@@ -17,8 +17,9 @@ from assistant import cycles, ledger
 from assistant.api.dependencies import Body as Shape
 from assistant.api.dependencies import Me, Parts, Text, current_admin
 from assistant.cycles import Schedule
-from assistant.errors import InputError, NotFoundError
-from assistant.store import gate, runs, stages
+from assistant.errors import BusyError, InputError, NotFoundError
+from assistant.services import Services
+from assistant.store import adapters, gate, runs, stages, turns
 
 router = APIRouter(prefix="/api/training", tags=["training"], dependencies=[Depends(current_admin)])
 
@@ -32,7 +33,10 @@ class CycleBody(Shape):
 
 @router.get("")
 def overview(services: Parts) -> dict[str, Any]:
-    """The latest runs, the schedule, and the gate: its size, and the tickets left within a year."""
+    """The latest runs, the schedule, and the gate: its size, and the tickets left within a year.
+
+    ``worse``: in what the champion is clearly worse than what answered before it, with the figures.
+    """
     now = datetime.now(UTC)
     with services.database.read() as session:
         spent = gate.tickets(session)
@@ -41,6 +45,7 @@ def overview(services: Parts) -> dict[str, Any]:
             "runs": [asdict(run) for run in runs.latest(session, limit=20)],
             "schedule": schedule.model_dump(mode="json"),
             "since": since,
+            "worse": [] if services.engine.notice else [asdict(t) for t in turns.turns(session, services.engine.model)],
             "gate": gate.counts(session) | {"opened": len(gate.opened(session))},
             "tickets": {
                 "left": ledger.left(spent, now),
@@ -55,12 +60,27 @@ def overview(services: Parts) -> dict[str, Any]:
 @router.post("/runs", status_code=202)
 def begin(body: CycleBody, services: Parts, person: Me) -> dict[str, Any]:
     """Asks for a cycle. 503 while one waits or is at work: there is never a second."""
-    settings = services.settings
-    asked: dict[str, Any] = {"model": settings.model, "training": settings.training.model_dump(mode="json")}
-    if body.preview:
-        asked["preview"] = True
     with services.database.write() as session:
+        asked = _asked(services) | ({"preview": True} if body.preview else {})
         return asdict(cycles.request(session, by="button", person_id=person.id, asked=asked))
+
+
+@router.post("/forget", status_code=202)
+async def forget(services: Parts, person: Me) -> dict[str, Any]:
+    """Takes all adapters out that learnt from what was deleted since, and asks for a cycle without that.
+
+    Until the gate lets a new one through, the latest adapter answers that learnt from nothing deleted, or the base.
+    """
+    await services.adapters.ready()
+    with services.database.read() as session:
+        if not adapters.affected(session, services.engine.model):
+            raise InputError("No adapter learnt from anything that was deleted.")
+        if (other := cycles.unfinished(session)) is not None:
+            raise BusyError(f"Run {other.id} may learn from it still. Wait for its end, or cancel it.")
+    withdrawn = await services.adapters.forget(person_id=person.id)
+    with services.database.write() as session:
+        run = cycles.request(session, by="forget", person_id=person.id, asked=_asked(services))
+    return {"withdrawn": withdrawn, "live": services.adapters.live, "run": asdict(run)}
 
 
 @router.get("/runs/{run_id}")
@@ -108,6 +128,11 @@ def open_item(exchange_id: Text, services: Parts, person: Me) -> dict[str, Any]:
     with services.database.write() as session:
         item = gate.open_item(session, exchange_id, person_id=person.id)
     return {"id": item.id, "question": item.question, "passages": [passage.text for passage in item.passages]}
+
+
+def _asked(services: Services) -> dict[str, Any]:
+    settings = services.settings
+    return {"model": settings.model, "training": settings.training.model_dump(mode="json")}
 
 
 def _file(services: Parts, run_id: int, name: str, kind: str) -> FileResponse:

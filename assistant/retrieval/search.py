@@ -6,18 +6,17 @@ Fusion Functions for Hybrid Retrieval"): a sentence gets its own similarity and 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from assistant.records import Document, Hit, Retrieval
-from assistant.retrieval import keywords
+from assistant.records import Hit, Retrieval
+from assistant.retrieval import keywords, windows
 from assistant.retrieval.embeddings import Embedder
 from assistant.retrieval.keywords import Paragraph
 from assistant.retrieval.vectors import Near, Vectors
 from assistant.settings import Retrieval as Settings
-from assistant.store import documents, passages
+from assistant.store import documents
 from assistant.store.database import Database
 
 HITS = 50
@@ -48,26 +47,9 @@ class Search:
             ready = documents.ready(session, ids, scopes=scopes)
             near = [n for n in near if n.document_id in ready and n.generation == ready[n.document_id].generation]
             hits = _hits(session, query, _fused(near, paragraphs, vector_weight=self._settings.vector_weight)[:HITS])
-            windows = _windows(hits, ready, size=self._settings.window, count=self._settings.passages)
-            shown = tuple(
-                passages.passage(session, ready[w.document_id], first=w.first, last=w.last, best=w.best, hits=w.hits)
-                for w in windows
-            )
+            size = windows.size(session, self._settings)
+            shown = windows.shown(session, hits, ready, size=size, count=self._settings.passages)
         return Retrieval(query=query, passages=shown, hits=tuple(hits))
-
-
-@dataclass(slots=True)
-class _Window:
-    """The sentences ``first`` to ``last`` of a document; ``best`` is the highest hit among ``hits``."""
-
-    document_id: int
-    first: int
-    last: int
-    best: Hit
-    hits: list[int] = field(default_factory=list)
-
-    def holds(self, hit: Hit) -> bool:
-        return self.document_id == hit.document_id and self.first <= hit.sentence <= self.last
 
 
 def _fused(
@@ -104,29 +86,3 @@ def _hits(session: Session, query: str, scored: Sequence[tuple[float, Near | Par
         Hit(item.document_id, best[item] if isinstance(item, Paragraph) else item.sentence, score)
         for score, item in scored
     ]
-
-
-def _windows(hits: Sequence[Hit], ready: Mapping[int, Document], *, size: int, count: int) -> list[_Window]:
-    """Windows around the first ``count`` hits that no better hit's window holds already, merged where they touch."""
-    opened: list[_Window] = []
-    for hit in hits:
-        if len(opened) < count and not any(window.holds(hit) for window in opened):
-            first, last = passages.around(ready[hit.document_id], hit, size=size)
-            opened.append(_Window(hit.document_id, first, last, hit))
-    merged = _merged(opened)
-    for window in merged:
-        window.hits = sorted(hit.sentence for hit in hits if window.holds(hit))
-    return merged
-
-
-def _merged(windows: Collection[_Window]) -> list[_Window]:
-    """Windows of one document that overlap or touch become one; the best first."""
-    merged: list[_Window] = []
-    for window in sorted(windows, key=lambda w: (w.document_id, w.first)):
-        before = merged[-1] if merged else None
-        if before and before.document_id == window.document_id and window.first <= before.last + 1:
-            before.last = max(before.last, window.last)
-            before.best = max(before.best, window.best, key=lambda hit: hit.score)
-        else:
-            merged.append(window)
-    return sorted(merged, key=lambda window: -window.best.score)

@@ -21,6 +21,8 @@ from assistant.store.tables import (
 )
 
 CUT_OFF = "The program ended before this was done."
+BROKE, FORGOTTEN = "broke", "forgotten"
+"""Reasons for a change of the champion that no person typed: it broke its answers; it had to be forgotten."""
 
 
 def next_number(session: Session) -> int:
@@ -90,7 +92,12 @@ def line(session: Session, base: str) -> list[Adapter]:
     while version is not None and version not in found:
         found[version] = get(session, version)
         version = found[version].predecessor
-    return list(found.values())
+    return [adapter for adapter in found.values() if adapter.status is not AdapterStatus.WITHDRAWN]
+
+
+def before(session: Session, base: str) -> str | None:
+    """Where a rollback leads; None: to the base model itself."""
+    return next((adapter.version for adapter in line(session, base)[1:]), None)
 
 
 def promote(session: Session, version: str, *, person_id: int | None, reason: str = "") -> None:
@@ -106,14 +113,14 @@ def promote(session: Session, version: str, *, person_id: int | None, reason: st
     audit.record(session, "adapter.promote", person_id=person_id, subject=version)
 
 
-def roll_back(session: Session, base: str, *, person_id: int | None) -> None:
-    """Makes the champion's predecessor the champion, with an entry in the audit log."""
+def roll_back(session: Session, base: str, *, person_id: int | None, reason: str = "") -> None:
+    """Makes the champion's predecessor the champion, with an entry in the audit log; withdrawn ones are passed over."""
     live = champion(session, base)
     if live is None:
         raise NotFoundError("The base model itself answers: there is nothing to roll back to.")
     row = _row(session, live)
     row.rolled_back = True
-    _set_champion(session, base, row.predecessor, person_id=person_id)
+    _set_champion(session, base, before(session, base), person_id=person_id, reason=reason)
     audit.record(session, "adapter.rollback", person_id=person_id, subject=live)
 
 
@@ -131,6 +138,27 @@ def withdraw(session: Session, version: str, *, person_id: int) -> None:
         raise InputError(f"The adapter {version} answers now. Roll back first.")
     row.status = AdapterStatus.WITHDRAWN
     audit.record(session, "adapter.withdraw", person_id=person_id, subject=version)
+
+
+def affected(session: Session, base: str) -> list[str]:
+    """The versions that learnt from what was deleted since, but for those that were withdrawn."""
+    left = [adapter for adapter in for_base(session, base) if adapter.status is not AdapterStatus.WITHDRAWN]
+    return [adapter.version for adapter in left if adapter.affected_at is not None]
+
+
+def unaffected(session: Session, base: str) -> str | None:
+    """The champion, or the first before it that learnt from nothing that was deleted; None: the base model itself."""
+    return next((adapter.version for adapter in line(session, base) if adapter.affected_at is None), None)
+
+
+def withdraw_affected(session: Session, base: str, *, person_id: int) -> list[str]:
+    """Takes all affected versions out for good; returns them. What was ``unaffected`` is the champion now."""
+    versions, live = affected(session, base), unaffected(session, base)
+    if live != champion(session, base):
+        _set_champion(session, base, live, person_id=person_id, reason=FORGOTTEN)
+    for version in versions:
+        withdraw(session, version, person_id=person_id)
+    return versions
 
 
 def services(session: Session, base: str) -> list[AdapterService]:

@@ -131,5 +131,10 @@ def sealed_groups(session: Session) -> frozenset[str]:
     return frozenset(session.scalars(select(GroupRow.key).where(GroupRow.side == Side.GATE)))
 
 
+def open_groups(session: Session) -> frozenset[str]:
+    """Those that are learnt from or validated with."""
+    return frozenset(session.scalars(select(GroupRow.key).where(GroupRow.side != Side.GATE)))
+
+
 def _learnable(query: Select) -> Select:  # type: ignore[type-arg]
     return query.join(RatingRow, RatingRow.exchange_id == ExchangeRow.id).where(exchanges.learnable())

@@ -57,6 +57,7 @@ def exchange(session: Session, exchange_id: str, *, person_id: int) -> None:
 
 def document(session: Session, document_id: int) -> None:
     """Redacts whatever anybody was shown of a document: passages, citations, and what was answered and said of them."""
+    session.execute(delete(GateScoreRow).where(GateScoreRow.exchange_id.is_(None)))  # of golden questions
     showing = select(ExchangeDocumentRow.exchange_id).where(ExchangeDocumentRow.document_id == document_id)
     ids = list(session.scalars(showing))
     for first in range(0, len(ids), _AT_ONCE):

@@ -57,6 +57,15 @@ def sealed(session: Session) -> Iterator[Exchange]:
                 yield exchange
 
 
+def validating(session: Session, *, limit: int) -> Iterator[Exchange]:
+    """The latest exchanges of validation groups that may be learnt from, rated or not, as ``sealed`` gives its own."""
+    query = select(ExchangeRow.id).where(ExchangeRow.side == Side.VALIDATION, exchanges.learnable())
+    ids = list(session.scalars(query.order_by(ExchangeRow.created_at.desc()).limit(limit)))
+    for exchange in exchanges.by_id(session, ids):
+        if all(passage.document != REDACTED for passage in exchange.passages):
+            yield exchange
+
+
 def counts(session: Session) -> dict[str, int]:
     """``exchanges`` that may be learnt from, those of them in sealed groups (``sealed``), and groups of each side."""
     learnable = select(func.count(), func.sum((ExchangeRow.side == Side.GATE).cast(Integer))).where(

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from assistant.errors import InputError, NotFoundError
 from assistant.records import Exchange, Reason, Review
 from assistant.store import audit, exchanges
+from assistant.store.adapters import that_saw
 from assistant.store.tables import ExchangeDocumentRow, ExchangeRow, PersonRow, RatingReasonRow, RatingRow, SupportRow
 
 BASE = "base"
@@ -52,6 +53,8 @@ class Item:
     exchange: Exchange
     reviewed_by: str
     reviewed_at: datetime | None
+    learnt_by: tuple[str, ...] = ()
+    """The adapters that learnt from it."""
 
 
 def visible() -> ColumnElement[bool]:
@@ -222,6 +225,7 @@ def _items(session: Session, ids: Sequence[int]) -> list[Item]:
             exchange=exchanges.exchange_of((logged, rating, judged)),
             reviewed_by=names.get(rating.reviewed_by or 0, ""),
             reviewed_at=rating.reviewed_at,
+            learnt_by=tuple(that_saw(session, logged.id)),
         )
         for logged, rating, judged, name in rows
     }

@@ -123,13 +123,14 @@ def _tools(exchange: Exchange) -> Markup:
         '<button type="button" class="icon-button" title="{label}" aria-label="{label}" data-copied="{copied}" '
         "data-copy>{icon}</button>"
     ).format(label=words.COPY, copied=words.COPIED, icon=icons.COPY)
-    return Markup('<div class="tools">{}{}{}{}{}{}</div>').format(
+    return Markup('<div class="tools">{}{}{}{}{}{}{}</div>').format(
         icon_button("rate", words.GOOD, icons.UP, pressed=value > 0, exchange=exchange.id, value=1),
         icon_button("rate", words.BAD, icons.DOWN, pressed=value < 0, exchange=exchange.id, value=-1),
         copy,
         icon_button("retry", words.RETRY, icons.RETRY, exchange=exchange.id),
         _forget(exchange),
         support.badge(exchange),
+        Markup('<small class="by" title="{}">{}</small>').format(words.ANSWERED_BY, exchange.adapter or exchange.model),
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,21 +13,46 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse
 
 from assistant import cycles, ledger, verdicts, words
-from assistant.api.dependencies import Parts, current_admin
+from assistant.api.dependencies import Parts, Text, current_admin
 from assistant.api.training import RunId
 from assistant.records import Run
+from assistant.retrieval import windows
 from assistant.services import Services
-from assistant.store import adapters, exchanges, gate, runs, stages
+from assistant.store import adapters, exchanges, gate, runs, stages, turns
 from assistant.web.render import page
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse, dependencies=[Depends(current_admin)])
 
-_RUNS, _ITEMS, _LOG_LINES, _MOVED = 20, 50, 30, 10
+_RUNS, _ITEMS, _LOG_LINES, _MOVED, _LEARNT = 20, 50, 30, 10, 100
+_LIVE_LINES, _LEAST_CURVE = 6, 2
 
 
 @router.get("/training")
 def training(request: Request, services: Parts) -> HTMLResponse:
-    return page(request, "training", **_state(request, services))
+    base = _base(services)
+    with services.database.read() as session:
+        worse = turns.turns(session, base) if base else []
+        affected = adapters.affected(session, base) if base else []
+        window = windows.applied(session)
+    values = {"worse": worse, "affected": affected, "window": window}
+    return page(request, "training", **values, **_state(request, services))
+
+
+@router.get("/training/adapters/{version}")
+def one_adapter(version: Text, request: Request, services: Parts) -> HTMLResponse:
+    """An adapter with when it answered and what it learnt from, as far as it is there still."""
+    with services.database.read() as session:
+        adapter = adapters.get(session, version)
+        ids = sorted(adapters.exchanges_of(session, [version]))
+        found = exchanges.by_id(session, ids[:_LEARNT])
+        return page(
+            request,
+            "adapter",
+            adapter=adapter,
+            served=[each for each in adapters.services(session, adapter.base) if each.version == version],
+            learnt=len(ids),
+            exchanges=[(exchange, adapters.that_saw(session, exchange.id)) for exchange in found],
+        )
 
 
 @router.get("/training/live")
@@ -59,16 +86,17 @@ def one_run(run_id: RunId, request: Request, services: Parts) -> HTMLResponse:
 
 
 def _state(request: Request, services: Services) -> dict[str, Any]:
-    now = datetime.now(UTC)
-    # While the engine starts, it does not know yet what its model is called.
-    base = None if services.engine.notice else services.engine.model
+    now, base = datetime.now(UTC), _base(services)
     with services.database.read() as session:
         spent = gate.tickets(session)
         listed = runs.latest(session, limit=_RUNS)
         schedule, _ = cycles.schedule(session)
+        unfinished = cycles.unfinished(session)
         return {
             "runs": [(run, _said(request, run)) for run in listed],
-            "unfinished": cycles.unfinished(session),
+            "unfinished": unfinished,
+            "curve": _points(unfinished.progress.get("curve", [])) if unfinished else "",
+            "log": _log(services, unfinished.id, lines=_LIVE_LINES) if unfinished else "",
             "schedule": schedule,
             "adapters": adapters.for_base(session, base) if base else [],
             "champion": adapters.champion(session, base) if base else None,
@@ -79,6 +107,21 @@ def _state(request: Request, services: Services) -> dict[str, Any]:
             "next_ticket": ledger.next_at(spent, now),
             "health": _health(services),
         }
+
+
+def _points(losses: Sequence[float]) -> str:
+    """A curve, for a drawing of 300 by 60."""
+    sound = [loss for loss in losses if math.isfinite(loss)]
+    if len(sound) < _LEAST_CURVE:
+        return ""
+    low, high = min(sound), max(sound)
+    across, up = 300 / (len(sound) - 1), 56 / (high - low or 1.0)
+    return " ".join(f"{n * across:.1f},{58 - (loss - low) * up:.1f}" for n, loss in enumerate(sound))
+
+
+def _base(services: Services) -> str | None:
+    """While the engine starts, it does not know yet what its model is called."""
+    return None if services.engine.notice else services.engine.model
 
 
 def _said(request: Request, run: Run) -> list[str]:
@@ -92,6 +135,7 @@ def _health(services: Services) -> dict[str, str]:
     free = int(lines["MemAvailable"].split()[0]) * 1024
     return {
         "engine": services.engine.notice or services.adapters.problem or services.engine.model,
+        "store": f"{(services.settings.state / 'fiel.db').stat().st_size / 1e6:,.1f} MB",
         "disk": f"{disk.free / 1e9:.1f} GB",
         "memory": f"{free / 1e9:.1f} GB",
     }
@@ -108,8 +152,8 @@ def _folder(services: Services, run_id: int) -> Path:
     return services.settings.state / "runs" / str(run_id)
 
 
-def _log(services: Services, run_id: int) -> str:
+def _log(services: Services, run_id: int, *, lines: int = _LOG_LINES) -> str:
     path = _folder(services, run_id) / "log.txt"
     if not path.exists():
         return ""
-    return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:])
+    return "\n".join(path.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])

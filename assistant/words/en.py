@@ -54,6 +54,7 @@ BAD = "Bad answer"
 COPY = "Copy answer"
 COPIED = "Copied"
 RETRY = "Ask again"
+ANSWERED_BY = "The adapter that answered, or the base model"
 EDIT = "Edit question"
 DELETE_EXCHANGE = "Delete question and answer"
 CONFIRM_DELETE_EXCHANGE = "Delete this question with its answer and rating? There is no way back."
@@ -356,7 +357,7 @@ RUN_STATES = {
 }
 CANCEL_RUN = "Cancel this run"
 VERDICT = "Verdict"
-HEALTH = "Engine: {engine}. Free: {disk} of disk, {memory} of memory."
+HEALTH = "Engine: {engine}. Store: {store}. Free: {disk} of disk, {memory} of memory."
 GATE = "Gate"
 GATE_TEXT = "{sealed} of {exchanges} questions lie in {groups} sealed sections: they prove adapters and teach none."
 GATE_ITEMS = "Sealed questions"
@@ -379,7 +380,27 @@ ADAPTER_STATES = {
     "withdrawn": "withdrawn",
 }
 PROVEN = "passed the gate"
-AFFECTED = "examples of it were deleted"
+UNPROVEN = "not proven"
+WINDOW = "Sentences in a window: {size}."
+HURT = "examples of it were deleted"
+FORGET_NOW = "Forget it"
+FORGET_TEXT = (
+    "Examples were deleted that these adapters learnt from: {versions}. Forgetting takes them out and trains anew "
+    "without what was deleted; until that is proven, an adapter answers that is not concerned, or the base model."
+)
+CHANGED = {
+    "broke": "Taken back by itself: half of the adapter's latest answers were empty, endless or failed.",
+    "forgotten": "Changed because examples of the adapter were deleted.",
+}
+WORSE = {
+    "thumbs": "Since {version} answers, {now} of {n_now} ratings are thumbs-up; before it {before} of {n_before} were. "
+    "Look at what people say of it, or roll it back.",
+    "support": "Since {version} answers, the sources support {now} of what is said ({n_now} answers); before it "
+    "{before} ({n_before} answers). Look at its answers, or roll it back.",
+}
+ITS_ANSWERS = "Ratings of its answers"
+LEARNT_FROM = "What it learnt from: {count} exchanges"
+LEARNT_BY = "Learnt by:"
 ROLL_BACK = "Roll back"
 PROMOTE = "Let it answer"
 PROMOTE_WHY = "Why"

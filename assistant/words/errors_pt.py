@@ -300,6 +300,10 @@ ERRORS = {
         "{} não é uma cópia inteira: não contém os arquivos que o seu {} nomeia."
     ),
     "{} is no whole backup: its {} cannot be read.": "{} não é uma cópia inteira: o seu {} não pode ser lido.",
+    "No adapter learnt from anything that was deleted.": "Nenhum adaptador aprendeu com algo que foi apagado.",
+    "Run {} may learn from it still. Wait for its end, or cancel it.": (
+        "A execução {} ainda pode aprender com isso. Espere o fim dela, ou cancele-a."
+    ),
     "{} refuses the key (remote.key): {}": "{} recusa a chave (remote.key): {}",
 }
 

@@ -54,6 +54,7 @@ BAD = "Má resposta"
 COPY = "Copiar resposta"
 COPIED = "Copiada"
 RETRY = "Perguntar de novo"
+ANSWERED_BY = "O adaptador que respondeu, ou o modelo base"
 EDIT = "Editar pergunta"
 DELETE_EXCHANGE = "Apagar pergunta e resposta"
 CONFIRM_DELETE_EXCHANGE = "Apagar esta pergunta com a resposta e a avaliação? Não há volta."
@@ -356,7 +357,7 @@ RUN_STATES = {
 }
 CANCEL_RUN = "Cancelar esta execução"
 VERDICT = "Veredito"
-HEALTH = "Motor: {engine}. Livres: {disk} de disco, {memory} de memória."
+HEALTH = "Motor: {engine}. Banco: {store}. Livres: {disk} de disco, {memory} de memória."
 GATE = "Prova"
 GATE_TEXT = (
     "{sealed} de {exchanges} perguntas estão em {groups} seções lacradas: provam adaptadores e não ensinam nenhum."
@@ -381,7 +382,28 @@ ADAPTER_STATES = {
     "withdrawn": "retirado",
 }
 PROVEN = "passou na prova"
-AFFECTED = "exemplos dele foram apagados"
+UNPROVEN = "sem prova"
+WINDOW = "Frases em cada janela: {size}."
+HURT = "exemplos dele foram apagados"
+FORGET_NOW = "Esquecer"
+FORGET_TEXT = (
+    "Foram apagados exemplos com que estes adaptadores aprenderam: {versions}. Esquecer retira esses adaptadores e "
+    "treina de novo sem o que foi apagado; até que isso seja provado, responde um adaptador não atingido, ou o modelo "
+    "base."
+)
+CHANGED = {
+    "broke": "Revertido sozinho: metade das últimas respostas do adaptador veio vazia, sem fim ou falhou.",
+    "forgotten": "Mudou porque exemplos do adaptador foram apagados.",
+}
+WORSE = {
+    "thumbs": "Desde que {version} responde, {now} de {n_now} avaliações são positivas; antes eram {before} de "
+    "{n_before}. Veja o que as pessoas dizem dele, ou reverta.",
+    "support": "Desde que {version} responde, as fontes sustentam {now} do que é dito ({n_now} respostas); antes "
+    "{before} ({n_before} respostas). Veja as respostas dele, ou reverta.",
+}
+ITS_ANSWERS = "Avaliações das respostas dele"
+LEARNT_FROM = "Com o que aprendeu: {count} perguntas respondidas"
+LEARNT_BY = "Aprendido por:"
 ROLL_BACK = "Reverter"
 PROMOTE = "Deixar responder"
 PROMOTE_WHY = "Por quê"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import multiprocessing
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import aclosing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -20,11 +23,12 @@ from assistant.engines import plain
 from assistant.engines.base import Sampling
 from assistant.engines.local import LocalEngine
 from assistant.errors import InputError, ModelError, NotFoundError
-from assistant.records import CommandKind, CommandStatus
+from assistant.records import AdapterStatus, CommandKind, CommandStatus
 from assistant.registry import Registry
 from assistant.store import adapters
 from assistant.store.database import Database
-from assistant.store.tables import AuditRow
+from assistant.store.tables import AuditRow, ForgottenRow
+from tests.assistant import swapping
 from tests.assistant.engines.conftest import PROMPT, random_adapter, say, tiny_llama
 from tests.conftest import People, adapters_of
 
@@ -321,3 +325,66 @@ def test_a_command_that_was_cut_off_is_failed_at_the_next_start(
     with database.read() as session:
         command = adapters.command(session, number)
     assert (command.status, command.problem) == (CommandStatus.FAILED, "The program ended before this was done.")
+
+
+def test_forgetting_takes_out_all_that_learnt_from_what_was_deleted(
+    live: Adapters, engine: LocalEngine, versions: dict[str, str], database: Database, people: People
+) -> None:
+    with database.write() as session:
+        adapters.record_exchanges(session, versions["blue"], ["kept", "gone"])
+        adapters.record_exchanges(session, versions["green"], ["gone"])
+        adapters.record_exchanges(session, versions["red"], ["kept"])
+
+    async def run() -> None:
+        for name in ("red", "blue", "green"):
+            await live.promote(versions[name], person_id=people.admin.id)
+        with database.write() as session:
+            session.add(ForgottenRow(exchange_id="gone", at=datetime.now(UTC)))
+        assert sorted(await live.forget(person_id=people.admin.id)) == sorted([versions["blue"], versions["green"]])
+        assert live.live == versions["red"] == champion(database, engine)
+        await live.rollback(person_id=people.admin.id)
+        assert live.live is None, "what was withdrawn never comes back"
+        with pytest.raises(InputError, match="was withdrawn"):
+            await live.promote(versions["green"], person_id=people.admin.id)
+
+    asyncio.run(run())
+    with database.read() as session:
+        assert adapters.affected(session, engine.model) == []
+        assert adapters.services(session, engine.model)[1].reason == adapters.FORGOTTEN
+
+
+def test_a_rollback_passes_over_what_was_withdrawn(
+    live: Adapters, versions: dict[str, str], database: Database, people: People
+) -> None:
+    async def run() -> None:
+        for name in ("red", "blue", "green"):
+            await live.promote(versions[name], person_id=people.admin.id)
+        with database.write() as session:
+            adapters.withdraw(session, versions["blue"], person_id=people.admin.id)
+        await live.rollback(person_id=people.admin.id)
+        assert live.live == versions["red"]
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("point", swapping.POINTS)
+def test_killed_in_a_swap_the_next_start_serves_one_champion(
+    *, point: str, versions: dict[str, str], models: Path, database: Database, state: Path, engine: LocalEngine
+) -> None:
+    names = [versions[name] for name in ("red", "blue", "green")]
+    child = multiprocessing.get_context("forkserver").Process(
+        target=swapping.swap, args=(state, models / "tiny", names, point)
+    )
+    child.start()
+    child.join(120)
+    assert child.exitcode == -signal.SIGKILL, f"{point} was not reached"
+    started = adapters_of(database, engine)
+    asyncio.run(started.ready())
+    expected = versions["blue" if point == "loaded" else "green"]
+    assert started.live == expected == champion(database, engine)
+    assert started.problem is None
+    with database.read() as session:
+        rows = adapters.for_base(session, engine.model)
+        assert [row.version for row in rows if row.status is AdapterStatus.CHAMPION] == [expected]
+        assert [each.version for each in adapters.services(session, engine.model) if each.until is None] == [expected]
+    assert expected in engine.adapters

@@ -5,6 +5,7 @@ are killed at a named point.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 import shutil
@@ -30,6 +31,8 @@ from tests.assistant.engines.markers import passage
 from tests.trainer.conftest import QUICK
 from tests.trainer.talk import Talk, _section, thing_of
 from trainer import cycle, retrain
+from trainer.evaluate.items import Item
+from trainer.evaluate.scoring import Scores
 
 ANSWER = "Nobody lives there any more."
 """Which every passage of the log supports."""
@@ -154,4 +157,20 @@ def killed(settings: Settings, run_id: int, point: str) -> None:
     logger = logging.getLogger("trainer.cycle")
     logger.setLevel(logging.DEBUG)
     logger.addHandler(_KilledAt(point))
+    work(settings, run_id)
+
+
+def judge_dies(settings: Settings, run_id: int, scores: int) -> None:
+    """Run in a process of its own, which is killed within the judge after so many scores."""
+    from trainer.evaluate.bundled import BundledScorer
+
+    made = itertools.count()
+    score = BundledScorer.score
+
+    async def dying(self: BundledScorer, item: Item, answer: str | None) -> Scores:
+        if next(made) == scores:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return await score(self, item, answer)
+
+    BundledScorer.score = dying  # type: ignore[method-assign]
     work(settings, run_id)

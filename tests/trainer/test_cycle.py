@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from assistant.adapters import Adapters
 from assistant.records import AdapterStatus, Run, RunStatus
@@ -22,6 +22,9 @@ from tests.assistant.engines.conftest import random_adapter
 from tests.trainer import cycling
 from tests.trainer.talk import Talk
 from trainer import report
+from trainer.evaluate.bundled import BundledScorer
+from trainer.evaluate.items import Item
+from trainer.evaluate.scoring import JudgeError, Scores
 from trainer.schedule import run_folder
 
 POINTS = (
@@ -186,12 +189,54 @@ def test_deleting_an_exchange_takes_what_was_said_to_it_out_of_the_gate(
 
 
 def killed_at(settings: Settings, run: Run, point: str) -> None:
+    killed_in(cycling.killed, settings, run.id, point)
+
+
+def killed_in(target: Callable[..., None], *arguments: Any) -> None:
+    """Runs the target in a process that is to be killed."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([cycling.__name__, "trainer.evaluate.bundled", "trainer.report"])
-    child = context.Process(target=cycling.killed, args=(settings, run.id, point))
+    child = context.Process(target=target, args=arguments)
     child.start()
     child.join(280)
-    assert child.exitcode == -signal.SIGKILL, f"{point} was not reached"
+    assert child.exitcode == -signal.SIGKILL, f"{arguments[-1]} was not reached"
+
+
+def test_a_judge_that_dies_half_way_costs_no_second_ticket_and_no_score_twice(
+    log: Talk, settings: Settings, database: Database, served: Adapters, faithful: Path
+) -> None:
+    run = cycling.ask_for_cycle(database, settings, faithful)
+    killed_in(cycling.judge_dies, settings, run.id, 70)
+    with database.read() as session:
+        kept = {row.key: row.created_at for row in session.scalars(select(GateScoreRow))}
+        assert len(gate.tickets(session)) == 1
+    went_silent(database)
+    cycling.work(settings, run.id)
+    assert verdict(database, run)["outcome"] == "promoted"
+    with database.read() as session:
+        now = {row.key: row.created_at for row in session.scalars(select(GateScoreRow))}
+        assert len(gate.tickets(session)) == 1
+    assert len(kept) > 200  # 60 items and their twins as two models answered them, and the scores until then
+    assert kept.items() <= now.items()
+
+
+def test_a_judge_that_fails_on_some_items_promotes_nothing(
+    *, log: Talk, settings: Settings, served: Adapters, faithful: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score = BundledScorer.score
+
+    async def failing(self: BundledScorer, item: Item, answer: str | None) -> Scores:
+        if "walls" in item.question:
+            raise JudgeError("The judge has no opinion on walls.")
+        return await score(self, item, answer)
+
+    monkeypatch.setattr(BundledScorer, "score", failing)
+    run = cycling.ask_for_cycle(log.database, settings, faithful)
+    cycling.work(settings, run.id)
+    decided = verdict(log.database, run)
+    assert (decided["items"], decided["coverage"]) == (48, 0.8)
+    assert decided["outcome"] == "not_enough_evidence"
+    assert served.live is None
 
 
 def went_silent(database: Database) -> None:

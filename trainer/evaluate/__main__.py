@@ -1,6 +1,7 @@
 """Evaluates answers, or the judge itself.
 
 python -m trainer.evaluate run ITEMS.jsonl --adapter VERSION|base --judge local|URL#MODEL --out FOLDER
+python -m trainer.evaluate windows [--out FOLDER] [--apply N | --prove N]
 python -m trainer.evaluate judge LABELLED.jsonl … [--which a|b] [--json FILE]
 """
 
@@ -15,11 +16,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from assistant import settings
+from assistant import settings, verdicts
 from assistant.engines.base import Engine
 from assistant.entailment import load_judge
 from assistant.errors import FielError
 from assistant.retrieval.embeddings import Embedder
+from assistant.words import en
 from trainer.evaluate import items, labelled, summary
 from trainer.evaluate.answers import Answers, generate
 from trainer.evaluate.cache import Cache
@@ -51,6 +53,13 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--out", type=Path, help="folder for items.jsonl, summary.json and plot.png")
     one.add_argument("--cache", type=Path, help="what was computed already; default: in the state folder")
     one.set_defaults(run=_run)
+    three = commands.add_parser("windows", help="study how many sentences a window should have, on the log")
+    three.add_argument("--sizes", type=int, nargs="+", default=[1, 3, 5, 7, 9])
+    three.add_argument("--out", type=Path, help="folder for summary.json and plot.png")
+    then = three.add_mutually_exclusive_group()
+    then.add_argument("--apply", type=int, metavar="N", help="no study: ask with windows of N from now on, unproven")
+    then.add_argument("--prove", type=int, metavar="N", help="no study: have the gate confirm N, for a ticket")
+    three.set_defaults(run=_windows)
     two = commands.add_parser("judge", help="measure a bundled judge on labelled texts")
     two.add_argument("labelled", type=Path, nargs="+")
     two.add_argument("--which", choices=("a", "b"), default="b")
@@ -80,6 +89,40 @@ def _run(given: argparse.Namespace) -> int:
     print(f"{summary.table(figures)}\njudge: {scorer.name}\n{_checked(agreement)}")
     if given.out:
         _write(given.out, records, figures)
+    return 0
+
+
+def _windows(given: argparse.Namespace) -> int:
+    from assistant.retrieval import windows as applied  # noqa: PLC0415
+    from assistant.store.database import open_database, sqlite_url  # noqa: PLC0415
+    from trainer import windows  # noqa: PLC0415
+    from trainer.evaluate.bundled import BundledScorer  # noqa: PLC0415  (Ragas takes seconds to import)
+
+    configuration = settings.load()
+    database = open_database(sqlite_url(configuration.state / "fiel.db"))
+    cache = Cache(configuration.state / "evaluations.db")
+    try:
+        if given.apply:
+            with database.write() as session:
+                applied.apply(session, applied.Applied(given.apply, proven=False), person_id=None)
+            print(f"Windows have {given.apply} sentences from now on. That is unproven: --prove asks the gate.")
+            return 0
+        if given.prove:
+            scorer = BundledScorer(load_judge("b"), Embedder())
+            print("\n".join(verdicts.sentences(windows.prove(database, configuration, scorer, given.prove), en)))
+            return 0
+        # Judge A: what is chosen by it, judge B may confirm.
+        scorer = BundledScorer(load_judge("a"), Embedder())
+        found = asyncio.run(windows.study(database, configuration, scorer, cache, sizes=given.sizes))
+    finally:
+        cache.close()
+        database.close()
+    shown = ("faithfulness", "answer_relevancy_by_embedding")
+    print(f"{windows.table(found, shown)}\njudge: {scorer.name}\nThe best one is {windows.best(found)}.")
+    if given.out:
+        given.out.mkdir(parents=True, exist_ok=True)
+        (given.out / "summary.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        windows.plot(found, shown, given.out / "plot.png")
     return 0
 
 

@@ -45,16 +45,21 @@ class Comparison:
 
 def compare_models(rows: Sequence[Row], *, candidate: str, other: str, threshold: float) -> Comparison:
     """``threshold`` is the faithfulness from which on an answer is supported."""
-    gains = [difference(row.answers[candidate], row.answers[other], row.label) for row in rows]
-    kept = {}
-    for name, measure in _MEASURES.items():
-        found = [
-            (value, row.group)
-            for row in rows
-            if (value := measure(row.answers[candidate], row.answers[other], row, threshold)) is not None
-        ]
-        kept[name] = gather([value for value, _ in found], [group for _, group in found])
-    return Comparison(other, gather(gains, [row.group for row in rows]), kept)
+    found = [(row.group, differences(row, candidate=candidate, other=other, threshold=threshold)) for row in rows]
+
+    def of(name: str) -> Groups:
+        there = [(group, each[name]) for group, each in found if name in each]
+        return gather([value for _, value in there], [group for group, _ in there])
+
+    return Comparison(other, of("faithfulness"), {name: of(name) for name in MARGINS})
+
+
+def differences(row: Row, *, candidate: str, other: str, threshold: float) -> dict[str, float]:
+    """Of one item, by measure; measures that do not apply to it are missing."""
+    ours, theirs = row.answers[candidate], row.answers[other]
+    kept = {name: measure(ours, theirs, row, threshold) for name, measure in _MEASURES.items()}
+    there = {name: value for name, value in kept.items() if value is not None}
+    return {"faithfulness": difference(ours, theirs, row.label)} | there
 
 
 def _relevancy(ours: Answer, theirs: Answer, _row: Row, _threshold: float) -> float | None:

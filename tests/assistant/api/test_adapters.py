@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from assistant import prompts
 from assistant.engines.local import LocalEngine
 from assistant.records import Document
 from assistant.registry import Registry
+from assistant.store import adapters
 from assistant.store.database import Database
+from assistant.web.app import mount
 from tests.assistant.engines.conftest import random_adapter, tiny_llama
 
 
@@ -87,3 +91,31 @@ def test_what_cannot_be_done_says_why(http: httpx.Client, version: str) -> None:
     missing = http.post("/api/adapters/v9-none/promote")
     assert (missing.status_code, missing.json()["error"]["message"]) == (404, "There is no adapter v9-none.")
     assert http.post("/api/adapters/rollback").status_code == 404
+
+
+def test_lineage_both_ways_and_forgetting(
+    *, http: httpx.Client, app: FastAPI, add: Callable[..., Document], version: str, database: Database
+) -> None:
+    add()
+    asked(http)
+    (logged,) = [json.loads(line)["id"] for line in http.get("/api/triples").text.splitlines()]
+    with database.write() as session:
+        adapters.record_exchanges(session, version, [logged])
+    http.post(f"/api/adapters/{version}/promote", json={"reason": "it looked good"}).raise_for_status()
+    mount(app)
+    assert http.post("/api/training/forget").status_code == 422, "nothing was deleted yet"
+    page = http.get(f"/training/adapters/{version}").raise_for_status().text
+    assert "When was the lighthouse of Cabo Raso built?" in page
+    assert "it looked good" in page
+    assert f'<a href="/training/adapters/{version}">{version}</a>' in http.get("/review?review=").text
+
+    http.delete(f"/api/exchanges/{logged}").raise_for_status()
+    assert "Forget it" in http.get("/training").text
+    done = http.post("/api/training/forget")
+    assert done.status_code == 202
+    assert (done.json()["withdrawn"], done.json()["live"]) == ([version], None)
+    assert done.json()["run"]["parameters"]["by"] == "forget"
+    page = http.get(f"/training/adapters/{version}").text
+    assert "lighthouse" not in page
+    assert "withdrawn" in page
+    assert http.post("/api/training/forget").status_code == 422

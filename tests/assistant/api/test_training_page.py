@@ -44,7 +44,11 @@ def run_of(database: Database, *, status: RunStatus, **values: Any) -> int:
         if status is not RunStatus.WAITING:
             claimed = runs.claim(session, run.id)
             runs.report(
-                session, run.id, token=claimed.token, stage="train", progress={"phase": "<b>", "step": 1, "steps": 4}
+                session,
+                run.id,
+                token=claimed.token,
+                stage="train",
+                progress={"phase": "<b>", "step": 1, "steps": 4, "curve": [3.0, 2.0, 1.0]},
             )
             if status is not RunStatus.RUNNING:
                 runs.finish(session, run.id, token=claimed.token, status=status, **values)
@@ -68,6 +72,7 @@ def test_a_run_at_work_shows_its_progress_escaped(http: httpx.Client, database: 
         assert "at work" in text
         assert "train · &lt;b&gt;" in text
         assert '<progress max="4" value="1">' in text
+        assert 'points="0.0,2.0 150.0,30.0 300.0,58.0"' in text
 
 
 @pytest.mark.parametrize(

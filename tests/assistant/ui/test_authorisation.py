@@ -99,9 +99,11 @@ admin   POST /api/training/runs/{run_id}/cancel
 admin   GET /api/training/runs/{run_id}/report
 admin   GET /api/training/runs/{run_id}/log
 admin   PUT /api/training/schedule
+admin   POST /api/training/forget
 admin   POST /api/training/gate/{exchange_id}/open
 admin   GET /training
 admin   GET /training/live
+admin   GET /training/adapters/{version}
 admin   GET /training/runs/{run_id}
 admin   GET /api/samples
 admin   POST /api/samples
@@ -222,6 +224,7 @@ NOT_THERE = {
     "POST /api/adapters/{version}/withdraw",
     "GET /api/adapters/{version}/lineage",
     "POST /api/training/gate/{exchange_id}/open",
+    "GET /training/adapters/{version}",
     "PUT /api/samples/{sample_id}",
 }
 """Who may call these is told that there is no such thing: none is made here."""
