@@ -60,7 +60,10 @@ test-vllm: setup-dev vllm # against a real vLLM: six minutes on two quiet cores,
 	timeout 1200 $(BIN)/python -m pytest -m vllm --timeout 900 tests/assistant/engines
 
 demo-loop: setup-dev # 15 minutes on two cores
-	$(BIN)/python -m tests.bench.loop $(if $(JSON),--json $(JSON)) $(ARGS)
+	$(BIN)/python -m tests.bench.demo $(if $(JSON),--json $(JSON)) $(ARGS)
+
+bench-loop: setup-dev # make bench-loop QA=FILE SEED=S JSON=PATH: an hour or more on two cores
+	$(call bench,loop) --qa $(QA) --seed $(or $(SEED),0)
 
 bench-serving: setup-dev vllm
 	$(call bench,serving)
