@@ -39,7 +39,7 @@ class Answered:
 
 
 class Measure:
-    """Scores answers by all judges. ``scorers``: by the name that their metrics get in front."""
+    """Scores answers by all judges. ``scorers``: by the name that their metrics get."""
 
     def __init__(self, baseline: Baseline, scorers: dict[str, Scorer], cache: Cache) -> None:
         self._baseline = baseline
@@ -58,7 +58,9 @@ class Measure:
             records = await run(items, [one.answer for one in answered], scorer, self._cache)
             for metric in scorer.metrics:
                 if any(metric in record["metrics"] for record in records):
-                    found[f"{name} {metric}"] = [_value(record, metric) for record in records]
+                    # What no judge has a say in is the same from each.
+                    shown = metric if metric.endswith("_by_embedding") else f"{metric}, judge {name}"
+                    found[shown] = [_value(record, metric) for record in records]
             found["f1"] = [record["measures"].get("f1", 0.0) for record in records]
         return found
 
