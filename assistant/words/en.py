@@ -357,7 +357,25 @@ RUN_STATES = {
 }
 CANCEL_RUN = "Cancel this run"
 VERDICT = "Verdict"
-HEALTH = "Engine: {engine}. Store: {store}. Free: {disk} of disk, {memory} of memory."
+HISTORY = "Runs"
+NO_RUN = "No run yet. The schedule or the button above begins one."
+NO_ADAPTERS = "No adapter yet: the base model answers."
+STAGES = {
+    "collect": "collect",
+    "train": "train",
+    "screen": "screen",
+    "examine": "examine",
+    "decide": "decide",
+    "promote": "promote",
+    "report": "report",
+}
+PROGRESS = {
+    "loss": "loss",
+    "validation_loss": "validation loss",
+    "examples_per_second": "examples a second",
+    "seconds_left": "seconds left",
+}
+HEALTH = "Engine: {engine} · store: {store} · free: {disk} of disk, {memory} of memory"
 GATE = "Gate"
 GATE_TEXT = "{sealed} of {exchanges} questions lie in {groups} sealed sections: they prove adapters and teach none."
 GATE_ITEMS = "Sealed questions"

@@ -357,7 +357,25 @@ RUN_STATES = {
 }
 CANCEL_RUN = "Cancelar esta execução"
 VERDICT = "Veredito"
-HEALTH = "Motor: {engine}. Banco: {store}. Livres: {disk} de disco, {memory} de memória."
+HISTORY = "Execuções"
+NO_RUN = "Ainda não houve execução. A agenda ou o botão acima começa uma."
+NO_ADAPTERS = "Ainda não há adaptador: o modelo base responde."
+STAGES = {
+    "collect": "reunir",
+    "train": "treinar",
+    "screen": "triar",
+    "examine": "examinar",
+    "decide": "decidir",
+    "promote": "promover",
+    "report": "relatar",
+}
+PROGRESS = {
+    "loss": "perda",
+    "validation_loss": "perda na validação",
+    "examples_per_second": "exemplos por segundo",
+    "seconds_left": "segundos restantes",
+}
+HEALTH = "Motor: {engine} · banco: {store} · livres: {disk} de disco, {memory} de memória"
 GATE = "Prova"
 GATE_TEXT = (
     "{sealed} de {exchanges} perguntas estão em {groups} seções lacradas: provam adaptadores e não ensinam nenhum."
