@@ -70,7 +70,8 @@ def test_a_run_at_work_shows_its_progress_escaped(http: httpx.Client, database: 
     for path in ("/training", "/training/live"):
         text = page(http, path)
         assert "at work" in text
-        assert "train · &lt;b&gt;" in text
+        assert '<li aria-current="step">train</li>' in text
+        assert "<p>&lt;b&gt;</p>" in text
         assert '<progress max="4" value="1">' in text
         assert 'points="0.0,2.0 150.0,30.0 300.0,58.0"' in text
 
