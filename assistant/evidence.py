@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from assistant.documents import sentences
+from assistant.fields import told
 
 Floats = npt.NDArray[np.float32]
 
@@ -190,7 +191,8 @@ class Context:
         self.lines = [
             Line(n, text, words(text))
             for n, passage in enumerate(passages)
-            for sentence in sentences.split(passage)
+            for part in told(passage) or [passage]
+            for sentence in sentences.split(part)
             if (text := sentence.text.strip())
         ]
         self.stems = frozenset(stem for line in self.lines for stem in line.stems)

@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
@@ -60,6 +61,14 @@ class Agreement:
             return None
         return (self.sensitivity.hits / self.sensitivity.n + self.specificity.hits / self.specificity.n) / 2
 
+    def as_json(self) -> dict[str, Any]:
+        shares = {"sensitivity": self.sensitivity, "specificity": self.specificity}
+        return {
+            "judge": self.judge,
+            "balanced_accuracy": self.balanced_accuracy,
+            **{name: {"hits": s.hits, "n": s.n, "interval": s.interval} for name, s in shares.items()},
+        }
+
 
 def add(
     session: Session,
@@ -107,6 +116,11 @@ def draw(session: Session, count: int) -> int:
             probability=one["probability"],
         )
     return len(chosen)
+
+
+def questions(session: Session, judge: str) -> frozenset[str]:
+    """The questions to which an answer was put up that ``judge`` had judged."""
+    return frozenset(session.scalars(select(SampleRow.question).where(SampleRow.judge == judge)))
 
 
 def following(session: Session) -> Sample | None:

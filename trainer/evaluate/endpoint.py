@@ -81,13 +81,6 @@ class EndpointScorer:
         self.name = f"{self.judge_name}/{embedder.name}"
         self.repeats = max(LEAST_REPEATS, repeats)
         self.concurrency = concurrency
-        self.metrics = (
-            "faithfulness",
-            "answer_relevancy",
-            "context_relevance",
-            "context_precision",
-            "context_utilization",
-        )
         self._client = openai.AsyncOpenAI(base_url=url, api_key=key, timeout=timeout, max_retries=retries)
         client = instructor.from_openai(self._client, mode=instructor.Mode.JSON_SCHEMA)
         self._llm = InstructorLLM(

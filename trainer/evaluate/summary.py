@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from trainer.evaluate.runner import Record
 LEAST_COVERAGE = 0.95
 """Below this share of scored answers a metric has no score: what failed may be what is bad."""
 
+_REFUSED = ("refusal", "right_refusal", "wrong_refusal")
 _ABSTENTION = ("right_answer", "right_refusal", "wrong_refusal", "missed_refusal")
 
 
@@ -22,14 +22,14 @@ def summarise(records: Sequence[Record], metrics: Sequence[str]) -> dict[str, An
     """``metrics``: those of the judge, over answers that are no refusals; ``measures``: those without a judge;
     ``abstention``: of items of which it is known whether they can be answered, the shares of each outcome.
     """
-    answered = [r for r in records if r["abstention"] not in ("refusal", "right_refusal", "wrong_refusal")]
+    refused = [r for r in records if r["abstention"] in _REFUSED]
     failed = {r["id"]: r["errors"] for r in records if r["errors"]}
     return {
         "items": len(records),
         "documents": len({r["document"] for r in records}),
-        "refused": len(records) - len(answered),
+        "refused": len(refused),
         "failed": failed,
-        "metrics": {name: _metric(records, answered, name) for name in metrics if _applies(records, name)},
+        "metrics": {name: _metric(due, name) for name in metrics if (due := _due(records, name))},
         "measures": {
             name: _mean([(r["document"], r["measures"][name]) for r in records if name in r["measures"]])
             for name in sorted({name for r in records for name in r["measures"]})
@@ -38,17 +38,19 @@ def summarise(records: Sequence[Record], metrics: Sequence[str]) -> dict[str, An
     }
 
 
-def _applies(records: Sequence[Record], name: str) -> bool:
-    return any(name in r["metrics"] or name in r["errors"] for r in records) or any(
-        "judge" in r["errors"] for r in records
-    )
+def _due(records: Sequence[Record], name: str) -> list[Record]:
+    """The records that must have the metric: a refusal says nothing to be judged, and precision needs a reference."""
+    if name.startswith("context_relevance"):
+        return list(records)
+    if name.startswith("context_precision"):
+        return [r for r in records if r["referenced"]]
+    answered = [r for r in records if r["abstention"] not in _REFUSED]
+    return [r for r in answered if name != "context_utilization" or not r["referenced"]]
 
 
-def _metric(records: Sequence[Record], answered: Sequence[Record], name: str) -> dict[str, Any]:
-    of = records if name.startswith("context_") else answered
-    scored = [(r["document"], r["metrics"][name]) for r in of if name in r["metrics"]]
-    failed = sum(bool({name, "judge", "answer"} & set(r["errors"])) for r in of)
-    coverage = len(scored) / (len(scored) + failed) if scored or failed else math.nan
+def _metric(due: Sequence[Record], name: str) -> dict[str, Any]:
+    scored = [(r["document"], r["metrics"][name]) for r in due if name in r["metrics"]]
+    coverage = len(scored) / len(due)
     if coverage >= LEAST_COVERAGE:
         return _mean(scored) | {"coverage": coverage}
     return {"mean": None, "interval": None, "n": len(scored), "coverage": coverage}
