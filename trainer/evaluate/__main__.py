@@ -46,9 +46,11 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--adapter", help="a version, or base; without it the items carry their answers")
     one.add_argument("--judge", default="local", help="local, or URL#MODEL of a server that speaks OpenAI's API")
     one.add_argument("--which", choices=("a", "b"), default="b", help="which bundled judge")
-    one.add_argument("--repeats", type=int, default=3, help="rounds of a language model as the judge, at least 3")
-    one.add_argument("--concurrency", type=int, default=8, help="answers that such a judge scores at once")
-    one.add_argument("--timeout", type=float, default=120, help="seconds that it may take for one call")
+    one.add_argument(
+        "--repeats", type=_positive(int), default=3, help="rounds of a language model as the judge, at least 3"
+    )
+    one.add_argument("--concurrency", type=_positive(int), default=8, help="answers that such a judge scores at once")
+    one.add_argument("--timeout", type=_positive(float), default=120, help="seconds that it may take for one call")
     one.add_argument("--out", type=Path, help="folder for items.jsonl, summary.json and plot.png")
     one.add_argument("--cache", type=Path, help="what was computed already; default: in the state folder")
     one.set_defaults(run=_run)
@@ -58,6 +60,16 @@ def _parser() -> argparse.ArgumentParser:
     two.add_argument("--json", type=Path)
     two.set_defaults(run=_judge)
     return parser
+
+
+def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = kind(text)
+        if not 0 < value < math.inf:
+            raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        return value
+
+    return parse
 
 
 def _run(given: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ def _mean(scored: Sequence[tuple[str, float]]) -> dict[str, Any]:
     if not len(values):
         return {"mean": None, "interval": None, "n": 0}
     low, high = interval([document for document, _ in scored], lambda i: float(values[i].mean()))
-    return {"mean": float(values.mean()), "interval": [low, high], "n": len(values)}
+    bounds = None if math.isnan(low) else [low, high]  # of one document there is none
+    return {"mean": float(values.mean()), "interval": bounds, "n": len(values)}
 
 
 def _abstention(records: Sequence[Record]) -> dict[str, Any]:
@@ -98,8 +100,8 @@ def _cells(figure: dict[str, Any]) -> tuple[str, str, str, str]:
     coverage = f"{figure['coverage']:.1%}" if "coverage" in figure else ""
     if figure["mean"] is None:
         return "no score", "", str(figure["n"]), coverage
-    low, high = figure["interval"]
-    return f"{figure['mean']:.3f}", f"[{low:.3f}, {high:.3f}]", str(figure["n"]), coverage
+    bounds = "[{:.3f}, {:.3f}]".format(*figure["interval"]) if figure["interval"] else "one document"
+    return f"{figure['mean']:.3f}", bounds, str(figure["n"]), coverage
 
 
 def plot(records: Sequence[Record], summary: dict[str, Any], path: Path) -> None:
@@ -121,6 +123,7 @@ def plot(records: Sequence[Record], summary: dict[str, Any], path: Path) -> None
         right.set(title=f"{name}, by document", xlabel="mean of a document", xlim=(-0.02, 1.02), yticks=[])
         if summary["metrics"][name]["mean"] is not None:
             right.axvline(summary["metrics"][name]["mean"], color="#b5482f")
+        if summary["metrics"][name]["interval"] is not None:
             right.axvspan(*summary["metrics"][name]["interval"], color="#b5482f", alpha=0.2)
     figure.savefig(path)
     plt.close(figure)

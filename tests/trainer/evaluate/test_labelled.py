@@ -48,6 +48,9 @@ def test_whole_documents_are_drawn() -> None:
     together = interval([str(i // 50) for i in range(100)], lambda i: float(values[i].mean()))
     assert alone[1] - alone[0] == pytest.approx(0.2, abs=0.03)
     assert together == (0.0, 1.0)
+    assert np.isnan(
+        interval(["d"] * 100, lambda i: float(values[i].mean()))
+    ).all()  # one document says nothing of others
 
 
 def test_both_kinds_of_records_are_read_and_reported_by_source_and_language(tmp_path: Path) -> None:

@@ -223,6 +223,14 @@ def test_a_judge_that_is_neither_is_refused(tmp_path: Path, capsys: pytest.Captu
     assert "URL#MODEL" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--repeats", "--concurrency", "--timeout"])
+@pytest.mark.parametrize("value", ["0", "-1", "many", "nan"])
+def test_numbers_that_make_no_sense_are_refused(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "items.jsonl", option, value])
+    assert option in capsys.readouterr().err
+
+
 def test_wrong_and_missed_refusals_are_counted_apart() -> None:
     outcomes = ["right_answer"] * 3 + ["wrong_refusal"] + ["right_refusal"] * 2 + ["missed_refusal"] * 2
     records = [
