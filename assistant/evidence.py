@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from assistant.documents import sentences
-from assistant.fields import told
 
 Floats = npt.NDArray[np.float32]
 
@@ -191,8 +190,7 @@ class Context:
         self.lines = [
             Line(n, text, words(text))
             for n, passage in enumerate(passages)
-            for part in told(passage) or [passage]
-            for sentence in sentences.split(part)
+            for sentence in sentences.split(passage)
             if (text := sentence.text.strip())
         ]
         self.stems = frozenset(stem for line in self.lines for stem in line.stems)
