@@ -40,8 +40,8 @@ SOFTNESS = 0.8
 FIELDS = 0.1
 """How much a sentence about JSON fields counts in teaching: judge A has five times as many of them as of others."""
 
-_ANSWERS = {"ragtruth_qa": 2.0, "ragtruth_summary": 1.0}
-"""Of these kinds answers are chat answers most alike, and that much: they rest on prose, and chats answer questions."""
+_ANSWERS = ("ragtruth_qa", "ragtruth_summary")
+"""Of these kinds answers are chat answers most alike: they rest on prose."""
 _PAIRS = (
     "assin",
     "SNLI-test",
@@ -214,13 +214,13 @@ def threshold(kinds: Sequence[Scored]) -> float:
     return float(np.median(grid[means >= means.max() - 0.005]))
 
 
-def undecided(parts: Sequence[tuple[float, Floats, npt.NDArray[np.bool_]]]) -> float:
-    """Where a logistic fit says one half. Both kinds of each of ``parts`` weigh the same, and the parts as they say.
+def undecided(parts: Scored) -> float:
+    """Where a logistic fit says one half. All parts weigh the same, and so do both kinds in each.
 
     Of few answers it finds a better cut for others than the best on a grid does, which follows every chance.
     """
-    scores, truth = np.concatenate([s for _, s, _ in parts]), np.concatenate([t for _, _, t in parts])
-    weights = [weight * np.where(t, 0.5 / t.mean(), 0.5 / (1 - t.mean())) / len(t) for weight, _, t in parts]
+    scores, truth = np.concatenate([s for s, _ in parts]), np.concatenate([t for _, t in parts])
+    weights = [np.where(t, 0.5 / t.mean(), 0.5 / (1 - t.mean())) / len(t) for _, t in parts]
     fitted = LogisticRegression(C=1e6).fit(scores[:, None], truth, sample_weight=len(truth) * np.concatenate(weights))
     return float(-fitted.intercept_[0] / fitted.coef_[0, 0])
 
@@ -232,14 +232,14 @@ def settle(data: Set, indexes: Indexes, of: Floats, pairs: Scored) -> dict[str, 
     """
     truth = np.array([data.rows[i]["supported"] for i in indexes])
     source = np.array([data.rows[i]["source"] for i in indexes])
-    prose = np.isin(source, list(_ANSWERS))
+    prose = np.isin(source, _ANSWERS)
     sentence = calibration(of[prose], truth[prose])
     parts = [(of[source == name], truth[source == name]) for name in _ANSWERS if (source == name).any()]
     sources, scores, whole = answers(data, indexes, of)
     kind = np.array(sources)
-    held = np.isin(kind, list(_ANSWERS))
+    held = np.isin(kind, _ANSWERS)
     answer = calibration(scores[held], whole[held])
-    cut = undecided([(weight, scores[kind == name], whole[kind == name]) for name, weight in _ANSWERS.items()])
+    cut = undecided([(scores[kind == name], whole[kind == name]) for name in _ANSWERS])
     figures = {
         name: {
             "balanced_accuracy": round(balanced_accuracy(whole[kind == name], scores[kind == name] >= cut), 4),
