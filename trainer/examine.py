@@ -104,10 +104,10 @@ class Examiner:
     def _put_up(self, judged: Sequence[tuple[Item, Sequence[Record]]]) -> None:
         """A sentence of each of some answers, all chosen by chance, for people to judge blind; of a question only one.
 
-        A run that goes on puts up none twice.
+        A run that goes on puts up none twice. Golden questions are left out: with an exchange its sentence goes too.
         """
         rng = random.Random(self._run_id)  # noqa: S311
-        said = [(item, rng.choice(records)) for item, records in judged]
+        said = [(item, rng.choice(records)) for item, records in judged if item.exchange_id is not None]
         said = [(item, record) for item, record in said if record["statements"] and record["statements"][0]]
         with self._database.write() as session:
             known = samples.questions(session, self._scorer.judge_name)
