@@ -81,7 +81,14 @@ def add(
     supported: bool,
     probability: float | None,
 ) -> None:
-    """Puts a sentence up for labelling. Whoever calls chooses at random, whatever the verdict: else both shares lie."""
+    """Puts a sentence up for labelling. Whoever calls chooses at random, whatever the verdict: else both shares lie.
+
+    Nothing happens if the exchange, or a passage of it, was deleted meanwhile.
+    """
+    if exchange_id is not None:
+        row = session.get(ExchangeRow, exchange_id)
+        if row is None or [passage["text"] for passage in row.passages] != list(passages):
+            return
     values = {"exchange_id": exchange_id, "question": question, "passages": list(passages), "sentence": sentence}
     verdict = {"judge": judge, "supported": supported, "probability": probability}
     session.add(SampleRow(**values, **verdict, created_at=datetime.now(UTC)))
