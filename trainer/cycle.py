@@ -33,7 +33,7 @@ from assistant.errors import FielError, TooOftenError
 from assistant.records import CommandKind, CommandStatus, RunStatus
 from assistant.registry import Registry
 from assistant.settings import Settings, Training
-from assistant.store import adapters, gate, runs, stages
+from assistant.store import adapters, gate, runs, samples, stages
 from assistant.store.database import Database, open_database, sqlite_url
 from trainer import proof, retrain, validate
 from trainer.estimate import threads
@@ -296,12 +296,14 @@ class Cycle:
         with self._database.read() as session:
             left = ledger.left(gate.tickets(session), datetime.now(UTC))
             counts = gate.counts(session)
+            checked = [agreement.as_json() for agreement in samples.agreements(session)]
         sealed_share = max(found.items, 1) / max(counts["exchanges"], 1)
         return found.as_json() | {
             "candidate": self._done["train"]["version"],
             "champion": self._done["examine"]["champion"],
             "proven": self._done["examine"]["proven"],
             "judge": self._done["examine"]["judge"],
+            "checked_by_people": checked,
             "ticket": self._done["examine"]["ticket"],
             "tickets_left": left,
             "more_exchanges": math.ceil(found.more_items / sealed_share),

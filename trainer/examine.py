@@ -20,7 +20,7 @@ from assistant.engines.local import LocalEngine
 from assistant.entailment import Judge
 from assistant.records import Message, Passage
 from assistant.registry import Registry
-from assistant.store import gate
+from assistant.store import gate, samples
 from assistant.store.database import Database
 from trainer.evaluate import items as evaluated
 from trainer.evaluate import runner
@@ -31,6 +31,8 @@ from trainer.gate.comparison import Row
 from trainer.gate.items import Item, twin
 from trainer.gate.scores import Answer, Label, Said
 
+CHECKED = 40
+"""Sentences of a run, at most, that are put up for people to judge blind: so they see how far to trust its judge."""
 _AT_ONCE = 32
 _MARK = re.compile(r"\[\d+(?:, ?\d+)*\]")
 _WORD = re.compile(r"\w+")
@@ -98,7 +100,7 @@ class Examiner:
         for name in models:
             said = await self._answers(f"twins of {name}", [each for each in twins if each is not None], models[name])
             refused[name] = {n: prompts.is_refusal(text) for n, text in zip(places, said, strict=True)}
-        rows = []
+        rows, judged = [], []
         for n, item in enumerate(items):
             self._told("scores", n, len(items))
             records = await self._scored(item, {name: texts[name][n] for name in models})
@@ -107,7 +109,33 @@ class Examiner:
                     name: await self._answer(item, record, refused[name].get(n)) for name, record in records.items()
                 }
                 rows.append(Row(item.id, item.group, item.label, answers))
+                judged.append((item, list(records.values())))
+        self._put_up(judged)
         return rows
+
+    def _put_up(self, judged: Sequence[tuple[Item, Sequence[Record]]]) -> None:
+        """A sentence of each of some answers, all chosen by chance, for people to judge blind; of a question only one.
+
+        A run that goes on puts up none twice. Golden questions are left out: with an exchange its sentence goes too.
+        """
+        rng = random.Random(self._run_id)  # noqa: S311
+        said = [(item, rng.choice(records)) for item, records in judged if item.exchange_id is not None]
+        said = [(item, record) for item, record in said if record["statements"] and record["statements"][0]]
+        with self._database.write() as session:
+            known = samples.questions(session, self._scorer.judge_name)
+            for item, record in rng.sample(said, min(CHECKED, len(said))):
+                statement = rng.choice(record["statements"][0])
+                if item.question not in known:
+                    samples.add(
+                        session,
+                        exchange_id=item.exchange_id,
+                        question=item.question,
+                        passages=[passage.text for passage in item.passages],
+                        sentence=statement["statement"],
+                        judge=self._scorer.judge_name,
+                        supported=statement["supported"],
+                        probability=statement["probability"],
+                    )
 
     async def _answers(self, what: str, asked: Sequence[_Asked], adapter: str | None) -> list[str]:
         texts: list[str] = []

@@ -80,7 +80,9 @@ def html(run: Run, stages: Mapping[str, Mapping[str, Any]], decided: Mapping[str
         changes=_changes(rows, gains),
         moved=moved(stages.get("screen", {}).get("answers", ())),
         card=stages.get("collect", {}).get("card", {"examples": {}, "left_out": {}, "of": {}}),
+        checked=decided.get("checked_by_people", ()),
         shown=_shown,
+        share=_share,
     )
 
 
@@ -152,6 +154,11 @@ def _drawn(draw: Callable[[Axes], None]) -> Markup:
     figure.savefig(image, format="png", dpi=110)
     plt.close(figure)
     return Markup(base64.b64encode(image.getvalue()).decode())  # noqa: S704  (nothing but base64)
+
+
+def _share(share: Mapping[str, Any]) -> str:
+    low, high = share["interval"]
+    return f"{share['hits']} of {share['n']} [{low:.2f}, {high:.2f}]"
 
 
 def _shown(value: Any) -> str:

@@ -28,7 +28,7 @@ def agreements(services: Parts) -> dict[str, Any]:
     """How far each judge agrees with people, and how many sentences wait."""
     with services.database.read() as session:
         found = samples.agreements(session)
-        return {"waiting": samples.waiting(session), "agreements": [_shown(agreement) for agreement in found]}
+        return {"waiting": samples.waiting(session), "agreements": [agreement.as_json() for agreement in found]}
 
 
 @router.post("")
@@ -45,14 +45,3 @@ def label(sample_id: _Id, body: LabelBody, services: Parts, person: Me) -> None:
     """Whether the passages support the sentence. A label stays."""
     with services.database.write() as session:
         samples.label(session, sample_id, supported=body.supported, by=person.id)
-
-
-def _shown(agreement: samples.Agreement) -> dict[str, Any]:
-    return {
-        "judge": agreement.judge,
-        "balanced_accuracy": agreement.balanced_accuracy,
-        **{
-            name: {"hits": share.hits, "n": share.n, "interval": share.interval}
-            for name, share in (("sensitivity", agreement.sensitivity), ("specificity", agreement.specificity))
-        },
-    }

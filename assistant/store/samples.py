@@ -7,6 +7,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
@@ -60,6 +61,14 @@ class Agreement:
             return None
         return (self.sensitivity.hits / self.sensitivity.n + self.specificity.hits / self.specificity.n) / 2
 
+    def as_json(self) -> dict[str, Any]:
+        shares = {"sensitivity": self.sensitivity, "specificity": self.specificity}
+        return {
+            "judge": self.judge,
+            "balanced_accuracy": self.balanced_accuracy,
+            **{name: {"hits": s.hits, "n": s.n, "interval": s.interval} for name, s in shares.items()},
+        }
+
 
 def add(
     session: Session,
@@ -72,7 +81,14 @@ def add(
     supported: bool,
     probability: float | None,
 ) -> None:
-    """Puts a sentence up for labelling. Whoever calls chooses at random, whatever the verdict: else both shares lie."""
+    """Puts a sentence up for labelling. Whoever calls chooses at random, whatever the verdict: else both shares lie.
+
+    Nothing happens if the exchange, or a passage of it, was deleted meanwhile.
+    """
+    if exchange_id is not None:
+        row = session.get(ExchangeRow, exchange_id)
+        if row is None or [passage["text"] for passage in row.passages] != list(passages):
+            return
     values = {"exchange_id": exchange_id, "question": question, "passages": list(passages), "sentence": sentence}
     verdict = {"judge": judge, "supported": supported, "probability": probability}
     session.add(SampleRow(**values, **verdict, created_at=datetime.now(UTC)))
@@ -107,6 +123,11 @@ def draw(session: Session, count: int) -> int:
             probability=one["probability"],
         )
     return len(chosen)
+
+
+def questions(session: Session, judge: str) -> frozenset[str]:
+    """The questions to which an answer was put up that ``judge`` had judged."""
+    return frozenset(session.scalars(select(SampleRow.question).where(SampleRow.judge == judge)))
 
 
 def following(session: Session) -> Sample | None:

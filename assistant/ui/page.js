@@ -208,6 +208,15 @@
     }
   };
 
+  // How far people agreed with the judge of a badge: asked for when the badge is opened.
+  const checked = async ({ target }) => {
+    const place = target.open && target.querySelector?.(":scope > [data-checked]");
+    if (!place) return;
+    const response = await fetch(place.dataset.checked).catch(() => null);
+    if (response?.status === 200) place.outerHTML = await response.text();
+  };
+  document.addEventListener("toggle", checked, true);
+
   // The thread stays at its end while an answer grows, unless the person has scrolled up.
   const follow = () => {
     const thread = find("#thread");

@@ -18,7 +18,7 @@ from assistant.api.training import RunId
 from assistant.records import Run
 from assistant.retrieval import windows
 from assistant.services import Services
-from assistant.store import adapters, exchanges, gate, runs, stages, turns
+from assistant.store import adapters, exchanges, gate, runs, samples, stages, turns
 from assistant.web.render import page
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse, dependencies=[Depends(current_admin)])
@@ -67,6 +67,7 @@ def one_run(run_id: RunId, request: Request, services: Parts) -> HTMLResponse:
     with services.database.read() as session:
         run = runs.get(session, run_id)
         done = stages.finished(session, run_id)
+        agreements = samples.agreements(session)
         moved = []
         for each in _moved(done.get("screen", {}).get("answers", [])):
             texts = gate.score(session, gate.validation_key(run_id, each["exchange"]))
@@ -79,6 +80,7 @@ def one_run(run_id: RunId, request: Request, services: Parts) -> HTMLResponse:
         run=run,
         stages=list(done),
         moved=moved,
+        agreements=agreements,
         said=_said(request, run),
         has_report=(_folder(services, run_id) / "report.html").exists(),
         log=_log(services, run_id),

@@ -204,6 +204,10 @@ SUPPORT = {1: "{supported} of 1 sentence supported", 2: "{supported} of {total} 
 SUPPORT_TEXT = "How much of the answer follows from its sources, as a small judge model sees it"
 SUPPORTED = "supported"
 UNSUPPORTED = "not supported"
+SUPPORT_CHECKED = (
+    "Where people here checked this judge, it found {found} supported and {not_found} unsupported sentences."
+)
+SUPPORT_UNCHECKED = "Nobody here has checked this judge yet."
 
 # The review queue
 REVIEW_STATES = {"pending": "to review", "accepted": "accepted", "rejected": "rejected"}

@@ -206,6 +206,10 @@ SUPPORT = {1: "{supported} de 1 frase apoiada", 2: "{supported} de {total} frase
 SUPPORT_TEXT = "Quanto da resposta decorre das fontes, como um pequeno modelo juiz o vê"
 SUPPORTED = "apoiada"
 UNSUPPORTED = "não apoiada"
+SUPPORT_CHECKED = (
+    "Onde pessoas daqui conferiram este juiz, ele achou {found} frases apoiadas e {not_found} não apoiadas."
+)
+SUPPORT_UNCHECKED = "Ninguém daqui conferiu este juiz ainda."
 
 # The review queue
 REVIEW_STATES = {"pending": "a revisar", "accepted": "aceita", "rejected": "rejeitada"}

@@ -13,11 +13,12 @@ import pytest
 from sqlalchemy import select, update
 
 from assistant.adapters import Adapters
+from assistant.entailment import load_judge
 from assistant.records import AdapterStatus, Run, RunStatus
 from assistant.settings import Settings
 from assistant.store import adapters, forget, gate, runs
 from assistant.store.database import Database
-from assistant.store.tables import GateScoreRow, RunRow
+from assistant.store.tables import GateScoreRow, RunRow, SampleRow
 from tests.assistant.engines.conftest import random_adapter
 from tests.trainer import cycling
 from tests.trainer.talk import Talk
@@ -25,6 +26,7 @@ from trainer import report
 from trainer.evaluate.bundled import BundledScorer
 from trainer.evaluate.items import Item
 from trainer.evaluate.scoring import JudgeError, Scores
+from trainer.examine import CHECKED
 from trainer.schedule import run_folder
 
 POINTS = (
@@ -105,7 +107,11 @@ def test_a_faithful_candidate_is_promoted_and_its_proof_can_be_read(
         assert len(adapters.exchanges_of(session, [adapter.version])) == 6
         saw = next(iter(adapters.exchanges_of(session, [adapter.version])))
         assert adapters.that_saw(session, saw) == [adapter.version]
+        put_up = session.query(SampleRow).all()
+    assert len({sample.question for sample in put_up}) == len(put_up) == CHECKED
+    assert {sample.judge for sample in put_up} == {load_judge("b").name}  # which is checked where it decides
     page = (run_folder(settings.state, run.id) / report.FILE).read_text()
+    assert "Nobody has checked its verdicts yet" in page
     assert "Promoted: the candidate answers more faithfully" in page
     assert page.count("data:image/png;base64,") == 1  # nothing was trained here, so there are no curves
     assert "lives near" not in page  # it quotes nobody
@@ -264,5 +270,6 @@ def test_killed_after_every_commit_point_it_goes_on_and_spends_one_ticket(
     with database.read() as session:
         assert len(adapters.for_base(session, adapters.get(session, decided["candidate"]).base)) == 1
         assert [ticket.run_id for ticket in gate.tickets(session)] == [run.id]
+        assert session.query(SampleRow).count() == CHECKED
         assert read(database, run).token == len(POINTS)
     assert (run_folder(settings.state, run.id) / report.FILE).exists()

@@ -91,6 +91,14 @@ def test_every_document_has_one_learner_and_a_fifth_has_none() -> None:
     assert len(collections) == 4
 
 
+def test_a_logistic_cut_stands_between_the_kinds_however_many_there_are_of_each() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random(4_000) < 0.9
+    scores = np.where(truth, 3.0, 1.0) + rng.normal(size=4_000)
+    assert judge.undecided([(scores, truth)]) == pytest.approx(2.0, abs=0.1)
+    assert judge.undecided([(scores, truth), (scores[:100] + 1, truth[:100])]) == pytest.approx(2.5, abs=0.3)
+
+
 def test_thresholds_are_the_middle_of_the_best() -> None:
     scores, truth = np.array([0.0, 1.0, 2.0, 5.0, 6.0, 7.0]), np.array([False] * 3 + [True] * 3)
     assert 2.0 < judge.threshold([[(scores, truth)], [(scores, truth)]]) <= 5.0

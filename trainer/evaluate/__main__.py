@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -47,9 +48,11 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--adapter", help="a version, or base; without it the items carry their answers")
     one.add_argument("--judge", default="local", help="local, or URL#MODEL of a server that speaks OpenAI's API")
     one.add_argument("--which", choices=("a", "b"), default="b", help="which bundled judge")
-    one.add_argument("--repeats", type=int, default=3, help="rounds of a language model as the judge, at least 3")
-    one.add_argument("--concurrency", type=int, default=8, help="answers that such a judge scores at once")
-    one.add_argument("--timeout", type=float, default=120, help="seconds that it may take for one call")
+    one.add_argument(
+        "--repeats", type=_positive(int), default=3, help="rounds of a language model as the judge, at least 3"
+    )
+    one.add_argument("--concurrency", type=_positive(int), default=8, help="answers that such a judge scores at once")
+    one.add_argument("--timeout", type=_positive(float), default=120, help="seconds that it may take for one call")
     one.add_argument("--out", type=Path, help="folder for items.jsonl, summary.json and plot.png")
     one.add_argument("--cache", type=Path, help="what was computed already; default: in the state folder")
     one.set_defaults(run=_run)
@@ -66,6 +69,16 @@ def _parser() -> argparse.ArgumentParser:
     two.add_argument("--json", type=Path)
     two.set_defaults(run=_judge)
     return parser
+
+
+def _positive(kind: type[int] | type[float]) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = kind(text)
+        if not 0 < value < math.inf:
+            raise argparse.ArgumentTypeError(f"{text} is not above 0")
+        return value
+
+    return parse
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -174,20 +187,16 @@ def _agreement(configuration: settings.Settings, judge: str) -> dict[str, Any] |
             found = next((one for one in samples.agreements(session) if one.judge == judge), None)
     finally:
         database.close()
-    if found is None:
-        return None
-    return {
-        name: {"hits": share.hits, "n": share.n, "interval": share.interval}
-        for name, share in (("sensitivity", found.sensitivity), ("specificity", found.specificity))
-    }
+    return None if found is None else found.as_json()
 
 
 def _checked(agreement: dict[str, Any] | None) -> str:
     if agreement is None:
         return "Nobody has checked this judge's verdicts here yet: admins do so at /review/sentences."
+    shares = {name: agreement[name] for name in ("sensitivity", "specificity")}
     said = [
         f"{name} {of['hits']}/{of['n']} [{of['interval'][0]:.2f}, {of['interval'][1]:.2f}]"
-        for name, of in agreement.items()
+        for name, of in shares.items()
     ]
     return f"Checked by people here: {', '.join(said)}"
 
@@ -225,17 +234,30 @@ def _judge(given: argparse.Namespace) -> int:
         )
     print(f"judge: {judge.name}, thresholds {judge.threshold:.3f} (sentence), {judge.answer_threshold:.3f} (answer)")
     if given.json:
-        given.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        given.json.write_text(_json(figures), encoding="utf-8")
     return 0
 
 
 def _write(folder: Path, records: Sequence[Record], figures: dict[str, Any]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-    (folder / "items.jsonl").write_text(lines, encoding="utf-8")
-    (folder / "summary.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    (folder / "items.jsonl").write_text(lines, encoding="utf-8", errors="backslashreplace")
+    (folder / "summary.json").write_text(_json(figures), encoding="utf-8")
     if figures["metrics"]:
         summary.plot(records, figures, folder / "plot.png")
+
+
+def _json(figures: dict[str, Any]) -> str:
+    return json.dumps(_strict(figures), indent=1, allow_nan=False) + "\n"
+
+
+def _strict(value: Any) -> Any:
+    """JSON has no NaN, which a figure is where it cannot be computed."""
+    if isinstance(value, dict):
+        return {key: _strict(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(one) for one in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _progress(what: str) -> Callable[[int, int], None]:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 def key(*parts: object) -> str:
     """A key for whatever depends on ``parts``, which JSON can hold, and on nothing else."""
-    return hashlib.sha256(json.dumps(parts, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 class Kept(Protocol):
@@ -41,7 +41,7 @@ class Cache:
 
     def put(self, key: str, record: object) -> None:
         """Keeps the record; the first one stays."""
-        body = json.dumps(record, ensure_ascii=False)
+        body = json.dumps(record)  # ASCII: a language model may answer with halves of characters
         with self._lock:
             self._connection.execute("INSERT OR IGNORE INTO records VALUES (?, ?)", (key, body))
 

@@ -9,6 +9,7 @@ import asyncio
 import math
 import os
 from collections.abc import Awaitable
+from importlib.metadata import version
 from typing import Any
 
 os.environ["RAGAS_DO_NOT_TRACK"] = "true"  # before Ragas is imported
@@ -78,16 +79,9 @@ class EndpointScorer:
         concurrency: int = 8, timeout: float = 120, retries: int = 4
     ) -> None:  # fmt: skip
         self.judge_name = f"{url.rstrip('/')}#{model}"
-        self.name = f"{self.judge_name}/{embedder.name}"
+        self.name = f"{self.judge_name}/ragas {version('ragas')}/{embedder.name}"  # its prompts change with it
         self.repeats = max(LEAST_REPEATS, repeats)
         self.concurrency = concurrency
-        self.metrics = (
-            "faithfulness",
-            "answer_relevancy",
-            "context_relevance",
-            "context_precision",
-            "context_utilization",
-        )
         self._client = openai.AsyncOpenAI(base_url=url, api_key=key, timeout=timeout, max_retries=retries)
         client = instructor.from_openai(self._client, mode=instructor.Mode.JSON_SCHEMA)
         self._llm = InstructorLLM(

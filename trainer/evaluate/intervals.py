@@ -17,14 +17,15 @@ def interval(
 ) -> tuple[float, float]:
     """The 2.5 % and 97.5 % points of ``statistic`` over resamples of whole clusters, drawn with replacement.
 
-    ``statistic`` takes the indexes of a resample; those for which it is NaN are passed over. NaN without any.
+    ``statistic`` takes the indexes of a resample; those for which it is NaN are passed over. NaN without any,
+    and with a single cluster, of which there is nothing to draw.
     (Davison and Hinkley 1997, section 3.8.)
     """
     members: dict[str, list[int]] = {}
     for i, cluster in enumerate(clusters):
         members.setdefault(cluster, []).append(i)
     groups = [np.array(indexes) for indexes in members.values()]
-    if not groups:
+    if len(groups) < 2:
         return float("nan"), float("nan")
     rng = np.random.default_rng(seed)
     values = np.array(

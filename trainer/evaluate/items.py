@@ -50,11 +50,16 @@ def read(path: Path) -> list[Item]:
             raise InputError(f"Line {number} of {path.name}: the id {item.id} stands there twice.")
         seen.add(item.id)
         items.append(item)
+    if not items:
+        raise InputError(f"{path.name} holds no item.")
     return items
 
 
 def lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Numbered records of a JSON Lines file. Raises InputError for a file or a line that cannot be read."""
+    """Numbered records of a JSON Lines file; halves of characters in them, which nothing can encode, become "?".
+
+    Raises InputError for a file or a line that cannot be read.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -63,8 +68,8 @@ def lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-        except ValueError as error:
+            record = json.loads(json.dumps(json.loads(line), ensure_ascii=False).encode(errors="replace"))
+        except (ValueError, RecursionError) as error:
             raise InputError(f"Line {number} of {path.name} is not JSON: {error}") from error
         if not isinstance(record, dict):
             raise InputError(f"Line {number} of {path.name} is not an object.")
@@ -90,9 +95,13 @@ def _item(record: dict[str, Any], number: int) -> Item:
         given = [record["context"]]
         references = record.get("answers", [])
         answerable = bool(references) if "answers" in record else None
-    texts = (question, *given, *references)
-    if not all(isinstance(text, str) for text in texts) or not isinstance(record.get("answer", ""), str | None):
-        raise ValueError("question, passages, answer and references must be text")
+    if not isinstance(record.get("passages", []), list) or not isinstance(references, list):
+        raise TypeError("passages and references must be lists")
+    texts = (question, record.get("answer") or "", record.get("lang") or "", *given, *references)
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("question, passages, answer, references and lang must be text")
+    if not isinstance(answerable, bool | None):
+        raise TypeError("answerable must be true, false or null")
     return Item(
         id=str(record.get("id", number)),
         document=str(record.get("document") or record.get("title") or _digest(given)),

@@ -44,6 +44,8 @@ def read(paths: Sequence[Path]) -> list[Labelled]:
                 found.append(_labelled(record, path.stem))
             except (KeyError, TypeError) as error:
                 raise InputError(f"Line {number} of {path.name} has neither of the two shapes: {error!r}.") from error
+    if not found:
+        raise InputError(f"There is no text in {', '.join(path.name for path in paths)}.")
     return found
 
 

@@ -13,7 +13,7 @@ from trainer.evaluate.cache import Kept, key
 from trainer.evaluate.items import Item
 from trainer.evaluate.scoring import JudgeError, Scorer, Scores
 
-VERSION = 1
+VERSION = 2
 """Of the shape of a record: kept records of another version are not used."""
 
 Record = dict[str, Any]
@@ -85,6 +85,7 @@ def _described(item: Item, answer: str) -> Record:
         "lang": item.lang,
         "question": item.question,
         "answer": answer,
+        "referenced": bool(item.references),
         "abstention": measures.abstention(answer, item.answerable),
         "measures": {name: value for name, value in found.items() if value is not None},
     }

@@ -15,6 +15,7 @@ from trainer.evaluate.runner import Record
 LEAST_COVERAGE = 0.95
 """Below this share of scored answers a metric has no score: what failed may be what is bad."""
 
+_REFUSED = ("refusal", "right_refusal", "wrong_refusal")
 _ABSTENTION = ("right_answer", "right_refusal", "wrong_refusal", "missed_refusal")
 
 
@@ -22,14 +23,14 @@ def summarise(records: Sequence[Record], metrics: Sequence[str]) -> dict[str, An
     """``metrics``: those of the judge, over answers that are no refusals; ``measures``: those without a judge;
     ``abstention``: of items of which it is known whether they can be answered, the shares of each outcome.
     """
-    answered = [r for r in records if r["abstention"] not in ("refusal", "right_refusal", "wrong_refusal")]
+    refused = [r for r in records if r["abstention"] in _REFUSED]
     failed = {r["id"]: r["errors"] for r in records if r["errors"]}
     return {
         "items": len(records),
         "documents": len({r["document"] for r in records}),
-        "refused": len(records) - len(answered),
+        "refused": len(refused),
         "failed": failed,
-        "metrics": {name: _metric(records, answered, name) for name in metrics if _applies(records, name)},
+        "metrics": {name: _metric(due, name) for name in metrics if (due := _due(records, name))},
         "measures": {
             name: _mean([(r["document"], r["measures"][name]) for r in records if name in r["measures"]])
             for name in sorted({name for r in records for name in r["measures"]})
@@ -38,17 +39,19 @@ def summarise(records: Sequence[Record], metrics: Sequence[str]) -> dict[str, An
     }
 
 
-def _applies(records: Sequence[Record], name: str) -> bool:
-    return any(name in r["metrics"] or name in r["errors"] for r in records) or any(
-        "judge" in r["errors"] for r in records
-    )
+def _due(records: Sequence[Record], name: str) -> list[Record]:
+    """The records that must have the metric: a refusal says nothing to be judged, and precision needs a reference."""
+    if name.startswith("context_relevance"):
+        return list(records)
+    if name.startswith("context_precision"):
+        return [r for r in records if r["referenced"]]
+    answered = [r for r in records if r["abstention"] not in _REFUSED]
+    return [r for r in answered if name != "context_utilization" or not r["referenced"]]
 
 
-def _metric(records: Sequence[Record], answered: Sequence[Record], name: str) -> dict[str, Any]:
-    of = records if name.startswith("context_") else answered
-    scored = [(r["document"], r["metrics"][name]) for r in of if name in r["metrics"]]
-    failed = sum(bool({name, "judge", "answer"} & set(r["errors"])) for r in of)
-    coverage = len(scored) / (len(scored) + failed) if scored or failed else math.nan
+def _metric(due: Sequence[Record], name: str) -> dict[str, Any]:
+    scored = [(r["document"], r["metrics"][name]) for r in due if name in r["metrics"]]
+    coverage = len(scored) / len(due)
     if coverage >= LEAST_COVERAGE:
         return _mean(scored) | {"coverage": coverage}
     return {"mean": None, "interval": None, "n": len(scored), "coverage": coverage}
@@ -59,7 +62,8 @@ def _mean(scored: Sequence[tuple[str, float]]) -> dict[str, Any]:
     if not len(values):
         return {"mean": None, "interval": None, "n": 0}
     low, high = interval([document for document, _ in scored], lambda i: float(values[i].mean()))
-    return {"mean": float(values.mean()), "interval": [low, high], "n": len(values)}
+    bounds = None if math.isnan(low) else [low, high]  # of one document there is none
+    return {"mean": float(values.mean()), "interval": bounds, "n": len(values)}
 
 
 def _abstention(records: Sequence[Record]) -> dict[str, Any]:
@@ -96,8 +100,8 @@ def _cells(figure: dict[str, Any]) -> tuple[str, str, str, str]:
     coverage = f"{figure['coverage']:.1%}" if "coverage" in figure else ""
     if figure["mean"] is None:
         return "no score", "", str(figure["n"]), coverage
-    low, high = figure["interval"]
-    return f"{figure['mean']:.3f}", f"[{low:.3f}, {high:.3f}]", str(figure["n"]), coverage
+    bounds = "[{:.3f}, {:.3f}]".format(*figure["interval"]) if figure["interval"] else "one document"
+    return f"{figure['mean']:.3f}", bounds, str(figure["n"]), coverage
 
 
 def plot(records: Sequence[Record], summary: dict[str, Any], path: Path) -> None:
@@ -119,6 +123,7 @@ def plot(records: Sequence[Record], summary: dict[str, Any], path: Path) -> None
         right.set(title=f"{name}, by document", xlabel="mean of a document", xlim=(-0.02, 1.02), yticks=[])
         if summary["metrics"][name]["mean"] is not None:
             right.axvline(summary["metrics"][name]["mean"], color="#b5482f")
+        if summary["metrics"][name]["interval"] is not None:
             right.axvspan(*summary["metrics"][name]["interval"], color="#b5482f", alpha=0.2)
     figure.savefig(path)
     plt.close(figure)

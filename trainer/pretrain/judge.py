@@ -37,6 +37,9 @@ FOLDS = 5
 SOFTNESS = 0.8
 """Of the soft minimum over an answer's sentences: chosen by cross-validation, see docs/decisions.md."""
 
+FIELDS = 0.1
+"""How much a sentence about JSON fields counts in teaching: judge A has five times as many of them as of others."""
+
 _ANSWERS = ("ragtruth_qa", "ragtruth_summary")
 """Of these kinds answers are chat answers most alike: they rest on prose."""
 _PAIRS = (
@@ -105,7 +108,8 @@ def general_chances(data: Set, own: npt.NDArray[np.bool_]) -> Floats:
 def answer_chances(data: Set, own: npt.NDArray[np.bool_]) -> Floats:
     """For the second stage: RAGTruth's sentences, with a sixth of everything else so that nothing is unlearnt."""
     supported = np.array([row["supported"] for row in data.rows])
-    chances = (own & real_answers(data)) * np.where(supported, 1.0, 5.0)
+    fields = np.array([row["source"] == "ragtruth_data2txt" for row in data.rows])
+    chances = (own & real_answers(data)) * np.where(supported, 1.0, 5.0) * np.where(fields, FIELDS, 1.0)
     general = general_chances(data, own)
     return np.asarray(0.85 * chances / chances.sum() + 0.15 * general / general.sum(), np.float64)
 
@@ -120,11 +124,16 @@ def _ragtruth(data: Set) -> npt.NDArray[np.bool_]:
 
 
 def regression(data: Set, indexes: Indexes, model: Ensemble) -> None:
-    """Fits the ensemble's logistic regression on RAGTruth's sentences, both kinds weighing the same."""
+    """Fits the ensemble's logistic regression on RAGTruth's sentences: supported and unsupported ones of each source
+    weigh the same.
+    """
     model.normal.fit(torch.from_numpy(data.features[indexes]))
     features = model.normal(torch.from_numpy(data.features[indexes])).numpy()
     supported = np.array([data.rows[i]["supported"] for i in indexes])
-    fitted = LogisticRegression(C=0.1, class_weight="balanced", max_iter=1_000).fit(features, supported)
+    kinds = [(data.rows[i]["source"], data.rows[i]["supported"]) for i in indexes]
+    counts = Counter(kinds)
+    weights = [len(kinds) / len(counts) / counts[kind] for kind in kinds]
+    fitted = LogisticRegression(C=0.03, max_iter=1_000).fit(features, supported, sample_weight=weights)
     with torch.no_grad():
         model.linear.weight.copy_(torch.from_numpy(fitted.coef_))
         model.linear.bias.copy_(torch.from_numpy(fitted.intercept_))
@@ -205,6 +214,17 @@ def threshold(kinds: Sequence[Scored]) -> float:
     return float(np.median(grid[means >= means.max() - 0.005]))
 
 
+def undecided(parts: Scored) -> float:
+    """Where a logistic fit says one half. All parts weigh the same, and so do both kinds in each.
+
+    Of few answers it finds a better cut for others than the best on a grid does, which follows every chance.
+    """
+    scores, truth = np.concatenate([s for s, _ in parts]), np.concatenate([t for _, t in parts])
+    weights = [np.where(t, 0.5 / t.mean(), 0.5 / (1 - t.mean())) / len(t) for _, t in parts]
+    fitted = LogisticRegression(C=1e6).fit(scores[:, None], truth, sample_weight=len(truth) * np.concatenate(weights))
+    return float(-fitted.intercept_[0] / fitted.coef_[0, 0])
+
+
 def settle(data: Set, indexes: Indexes, of: Floats, pairs: Scored) -> dict[str, Any]:
     """Calibrations, thresholds and cross-validated figures, from logits of claims that the networks did not see.
 
@@ -219,8 +239,7 @@ def settle(data: Set, indexes: Indexes, of: Floats, pairs: Scored) -> dict[str, 
     kind = np.array(sources)
     held = np.isin(kind, _ANSWERS)
     answer = calibration(scores[held], whole[held])
-    answer_parts = [(scores[kind == name], whole[kind == name]) for name in _ANSWERS]
-    cut = threshold([answer_parts])
+    cut = undecided([(scores[kind == name], whole[kind == name]) for name in _ANSWERS])
     figures = {
         name: {
             "balanced_accuracy": round(balanced_accuracy(whole[kind == name], scores[kind == name] >= cut), 4),

@@ -86,6 +86,23 @@ def test_what_is_forgotten_leaves_no_sample(database: Database, people: People, 
         assert session.scalars(select(SampleRow)).all() == []
 
 
+@pytest.mark.parametrize("how", ["exchange", "document"])
+def test_what_was_forgotten_meanwhile_is_not_put_up(database: Database, people: People, how: str) -> None:
+    exchange_id = judged(database, people.ana)
+    with database.write() as session:
+        if how == "exchange":
+            forget.exchange(session, exchange_id, person_id=people.ana.id)
+        else:
+            forget.document(session, PASSAGE.document_id)
+    with database.write() as session:
+        samples.add(
+            session, exchange_id=exchange_id, question="?", passages=[PASSAGE.text], sentence="One.", judge="j",
+            supported=True, probability=None,
+        )  # fmt: skip
+    with database.read() as session:
+        assert session.scalars(select(SampleRow)).all() == []
+
+
 def test_agreement_with_people(database: Database) -> None:
     for supported, human in [(True, True)] * 3 + [(False, True)] + [(False, False)] * 2 + [(True, False)] * 2:
         put(database, supported=supported, human=human)

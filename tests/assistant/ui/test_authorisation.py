@@ -60,6 +60,7 @@ owner   DELETE /api/conversations/{conversation_id}
 owner   GET /api/exchanges/{exchange_id}
 owner   DELETE /api/exchanges/{exchange_id}
 owner   GET /exchanges/{exchange_id}/support
+owner   GET /exchanges/{exchange_id}/support/checked
 owner   PUT /api/exchanges/{exchange_id}/rating
 owner   GET /api/exchanges/{exchange_id}/rating/history
 owner   DELETE /api/exchanges/{exchange_id}/rating

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from playwright.sync_api import Page, expect
 from assistant.errors import NotFoundError
 from assistant.records import Feedback, Reason, Review, SentenceSupport, Support
 from assistant.store import exchanges, samples, support
+from assistant.store.tables import SampleRow
 from tests.assistant.ui.conftest import Running, ask_and_wait, open_page
 
 SCRIPT = "<img src=x onerror='window.hacked = 1'><script>window.hacked = 1</script>{{window.hacked = 1}}"
@@ -95,6 +97,16 @@ def test_the_badge_comes_when_the_judge_has_looked(opened: Page, running: Runnin
     badge.get_by_text("1 of 2 sentences supported").click()
     expect(badge.locator(".supported")).to_contain_text("supported · 93%")
     expect(badge.locator(".unsupported")).to_contain_text("not supported · 20%")
+    expect(badge).to_contain_text("Nobody here has checked this judge yet.")
+    with running.database.write() as session:
+        checked = SampleRow(
+            question="?", passages=[], sentence="s", judge="judge", supported=True, human=True,
+            created_at=datetime.now(UTC),
+        )  # fmt: skip
+        session.add(checked)
+    opened.reload()
+    badge.get_by_text("1 of 2 sentences supported").click()
+    expect(badge).to_contain_text("it found 1/1 [21%, 100%] supported and 0/0 [0%, 100%] unsupported sentences")
     assert opened.evaluate("window.hacked") is None
 
 

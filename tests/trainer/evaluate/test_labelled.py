@@ -48,6 +48,9 @@ def test_whole_documents_are_drawn() -> None:
     together = interval([str(i // 50) for i in range(100)], lambda i: float(values[i].mean()))
     assert alone[1] - alone[0] == pytest.approx(0.2, abs=0.03)
     assert together == (0.0, 1.0)
+    assert np.isnan(
+        interval(["d"] * 100, lambda i: float(values[i].mean()))
+    ).all()  # one document says nothing of others
 
 
 def test_both_kinds_of_records_are_read_and_reported_by_source_and_language(tmp_path: Path) -> None:
@@ -89,3 +92,23 @@ def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, line: str, problem:
     path.write_text('{"context": "c", "text": "t", "supported": true}\n' + line)
     with pytest.raises(InputError, match=f"(?s)Line 2.*{problem}"):
         labelled.read([path])
+
+
+def test_nothing_to_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text("\n")
+    assert main(["judge", str(path)]) == 1
+    assert main(["run", str(path), "--cache", str(tmp_path / "c.db")]) == 1
+    assert capsys.readouterr().err == "evaluate: There is no text in x.jsonl.\nevaluate: x.jsonl holds no item.\n"
+
+
+def test_what_cannot_be_computed_is_null_in_the_json(tmp_path: Path) -> None:
+    path, out = tmp_path / "x.jsonl", tmp_path / "out.json"
+    path.write_text('{"context": "The lamp burned oil.", "text": "The lamp burned oil.", "supported": true}')
+    assert main(["judge", str(path), "--json", str(out)]) == 0
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    found = json.loads(out.read_text(), parse_constant=refuse)
+    assert (found["auroc"], found["interval"]["auroc"], found["n"]) == (None, [None, None], 1)

@@ -36,6 +36,7 @@ ROWS: list[dict[str, Any]] = [
     {"id": "long", "document": "d3", "answer": "The harbour of Ericeira has two piers. " * 1_500},
     {"id": "other", "document": "d4", "answer": "灯台は1894年に建てられた。"},
     {"id": "nothing", "document": "d5", "answer": "It was built in 1894.", "passages": ["", " "]},
+    {"id": "half a character", "document": "d6", "answer": "It burned \ud800 olive oil [1].", "question": "\ud800?"},
 ]  # fmt: skip
 
 
@@ -106,8 +107,9 @@ def test_long_answers_and_other_alphabets_are_scored(evaluated: Evaluated) -> No
 def test_failures_lower_the_coverage_until_there_is_no_score(evaluated: Evaluated) -> None:
     _, figures, _ = evaluated
     faithfulness = figures["metrics"]["faithfulness"]
-    assert faithfulness["coverage"] == pytest.approx(4 / 7)
+    assert faithfulness["coverage"] == pytest.approx(5 / 8)
     assert faithfulness["mean"] is None
+    assert figures["metrics"]["context_precision_by_support"]["coverage"] == 1.0  # one item alone has a reference
 
 
 def test_again_gives_the_same_numbers_to_the_last_digit(evaluated: Evaluated, tmp_path: Path) -> None:
@@ -173,6 +175,9 @@ def test_the_bundled_model_answers_where_nobody_has(
         ({"question": "q"}, "context"),
         ({"question": 3, "passages": ["p"]}, "text"),
         ({"question": "q", "passages": [{"no": "text"}]}, "text"),
+        ({"question": "q", "passages": "p"}, "lists"),
+        ({"question": "q", "passages": ["p"], "references": "r"}, "lists"),
+        ({"question": "q", "passages": ["p"], "answerable": "maybe"}, "answerable"),
         ({"id": "1", "question": "q", "passages": ["p"]}, "twice"),
     ],
 )
@@ -218,10 +223,26 @@ def test_a_judge_that_is_neither_is_refused(tmp_path: Path, capsys: pytest.Captu
     assert "URL#MODEL" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--repeats", "--concurrency", "--timeout"])
+@pytest.mark.parametrize("value", ["0", "-1", "many", "nan"])
+def test_numbers_that_make_no_sense_are_refused(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "items.jsonl", option, value])
+    assert option in capsys.readouterr().err
+
+
 def test_wrong_and_missed_refusals_are_counted_apart() -> None:
     outcomes = ["right_answer"] * 3 + ["wrong_refusal"] + ["right_refusal"] * 2 + ["missed_refusal"] * 2
     records = [
-        {"id": str(i), "document": str(i), "abstention": o, "metrics": {}, "measures": {}, "errors": {}}
+        {
+            "id": str(i),
+            "document": str(i),
+            "abstention": o,
+            "metrics": {},
+            "measures": {},
+            "errors": {},
+            "referenced": False,
+        }
         for i, o in enumerate(outcomes)
     ]
     found = summary.summarise(records, BundledScorer.metrics)["abstention"]
