@@ -36,6 +36,7 @@ from assistant.store.database import Database, open_database, sqlite_url
 from trainer import dataset, lora, remote
 from trainer.card import CARD, Card
 from trainer.estimate import threads
+from trainer.prepare import prepare
 from trainer.work import write_whole
 from trainer.worker import Holder, held, stand_back
 
@@ -149,7 +150,7 @@ def estimate(state: Path, run: Run) -> list[str]:
     memory = _Rates(state / "training" / "rates.json", model_name(run.parameters["model"]))
     settings = Training(**run.parameters["training"])
     model = run.parameters["model"]
-    return lora.prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples).lines()
+    return prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples).lines()
 
 
 def train(state: Path, holder: Holder) -> str:
@@ -164,7 +165,7 @@ def _here(state: Path, folder: Path, settings: Training, holder: Holder) -> str:
     """Trains on this machine."""
     model = holder.run.parameters["model"]
     memory = _Rates(state / "training" / "rates.json", model_name(model))
-    prepared = lora.prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples)
+    prepared = prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples)
     if not (folder / "adapter").exists():
         manifest = lora.train(
             prepared,
@@ -263,7 +264,7 @@ def _preview(settings: Settings, database: Database, say: Callable[[str], None])
             say("\n".join(offer.lines()))
             return offer.cost
         memory = _Rates(settings.state / "training" / "rates.json", model_name(settings.model))
-        prepared = lora.prepare(folder, settings.model, settings=training, folder=folder, earlier=memory.examples)
+        prepared = prepare(folder, settings.model, settings=training, folder=folder, earlier=memory.examples)
         say("\n".join(prepared.lines()))
         prepared.estimate.check(training)
     return 0.0
@@ -337,7 +338,7 @@ def _help(state: Path, run: Run) -> int:
         time.sleep(_LOOK)
     model, settings = run.parameters["model"], Training(**run.parameters["training"])
     memory = _Rates(state / "training" / "rates.json", model_name(model))
-    prepared = lora.prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples)
+    prepared = prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples)
     judge = load_judge("a")
     lora.train(prepared, folder / "adapter", settings=settings, seed=run.seed, judge=judge, rate=memory.rate)
     return 0
