@@ -11,6 +11,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -331,7 +332,8 @@ def _whole_checkpoint(folder: Path) -> str | None:
         try:
             json.loads((Path(found) / "trainer_state.json").read_text())
         except (OSError, ValueError):
-            os.rename(found, f"{found}.half")
+            with suppress(FileNotFoundError):  # of several processes, another one was faster
+                os.rename(found, f"{found}.half")
         else:
             return found
     return None

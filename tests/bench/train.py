@@ -11,7 +11,8 @@ starter, and the share of the card's rate in large matrix products is told.
 loss and faithfulness (judge A, 95 % intervals) for each learning rate, as a table and as a plot, which lies beside the
 JSON or else in the working directory.
 
-``dataset``: a dataset from a made-up log: seconds, and the most memory that its process took.
+``dataset``: a dataset from a made-up log: seconds, how many of them the judge took, who reads each example that might
+be taken, and the most memory of the process.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from assistant.engines.template import STARTER, Template
-from assistant.entailment import load_judge
+from assistant.entailment import SentenceSupport, load_judge
 from assistant.records import Message
 from assistant.settings import ROOT, Training
 from assistant.store.database import open_database, sqlite_url
@@ -40,6 +42,7 @@ from trainer.tokens import lines
 
 _EXAMPLES = 64
 _REPEATS = 2
+_EXAMPLES_OF_LOG = 1_000  # a tenth of the default: the judge reads each, on a CPU for a third of a second
 _QUESTIONS = 1_800  # of a domain, at most
 
 
@@ -217,20 +220,30 @@ def dataset(folder: Path, size: int) -> dict[str, Any]:
     print(f"a log of {size:,} exchanges: {(folder / 'fiel.db').stat().st_size / 1e9:.1f} GB, "
           f"made in {time.perf_counter() - began:.0f} s")  # fmt: skip
     found = _child("--child", "dataset", "--folder", str(folder))
-    print(f"a dataset from it: {found['seconds']:.0f} s, {found['peak'] / 1e9:.2f} GB at most (goal 1), "
-          f"{found['examples']:,.0f} examples")  # fmt: skip
+    print(f"a dataset of {found['examples']:,.0f} examples from it: {found['seconds']:.0f} s, {found['judging']:.0f} of "
+          f"them in {found['verdicts']:,.0f} verdicts, {found['peak'] / 1e9:.2f} GB at most (goal 1)")  # fmt: skip
     return {"exchanges": size, **found}
 
 
 def _build(folder: Path) -> dict[str, float]:
     database = open_database(sqlite_url(folder / "fiel.db"))
-    judge = load_judge("a")
+    judge, took = load_judge("a"), []
+    support = judge.support
+
+    def timed(passages: Sequence[str], answer: str) -> list[SentenceSupport]:
+        began = time.perf_counter()
+        found = support(passages, answer)
+        took.append(time.perf_counter() - began)
+        return found
+
+    judge.support = timed  # type: ignore[method-assign]
     began = time.perf_counter()
-    card = build(database, folder / "dataset", judge=judge, settings=Training(), seed=0)
+    card = build(database, folder / "dataset", judge=judge, settings=Training(examples=_EXAMPLES_OF_LOG), seed=0)
     seconds = time.perf_counter() - began
     database.close()
     print("\n".join(card.lines()), file=sys.stderr)
-    return {"seconds": seconds, "peak": _peak("cpu"), "examples": float(card.examples["train"])}
+    judged = {"judging": sum(took), "verdicts": float(len(took))}
+    return {"seconds": seconds, "peak": _peak("cpu"), "examples": float(card.examples["train"])} | judged
 
 
 def _child(*arguments: str) -> dict[str, float]:

@@ -331,6 +331,25 @@ def test_a_killed_training_is_gone_on_with(dataset: Path, model: Path, tmp_path:
     assert not (tmp_path / "work-adapter").exists()
 
 
+def test_several_processes_train_what_one_would(dataset: Path, model: Path, tmp_path: Path) -> None:
+    """As on several GPUs, but on cores: each learns from its own rows, and all take the same decisions."""
+    options: Any = {"cwd": ROOT, "check": True, "capture_output": True, "text": True}
+    options["env"] = _environment(EPOCHS="2", BATCH="4", LEARNING_RATES="[0.001, 0.002]") | {"OMP_NUM_THREADS": "1"}
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    subprocess.run(_command(dataset, model, alone), **options)
+    spread = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    subprocess.run(spread + _command(dataset, model, together)[1:], **options)
+    wanted, found = (json.loads((folder / plain.MANIFEST).read_text()) for folder in (alone, together))
+    assert len(found["curves"]["training"]) > 2
+    for kind in ("training", "validation"):
+        for (step, loss), (at, other) in zip(wanted["curves"][kind], found["curves"][kind], strict=True):
+            assert (at, other) == (step, pytest.approx(loss, abs=1e-3))
+    assert [t["rate"] for t in found["tries"]] == [t["rate"] for t in wanted["tries"]]
+    assert found["rate"] == wanted["rate"]
+    plain.checked(together, base_names={model_name(str(model))})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alone", "dataset", "together"]
+
+
 def test_a_full_disk_leaves_no_adapter_and_says_so(dataset: Path, tmp_path: Path) -> None:
     wide = tiny_llama(tmp_path / "wide", hidden_size=256, context=512)
 
