@@ -100,9 +100,10 @@ class Training(_Group):
     rslora: bool = False
     """Whether the weight is divided by the square root of the rank instead of the rank (rsLoRA)."""
     learning_rates: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)] = [5e-5, 1e-4, 2e-4, 4e-4]
-    """Learning rates that are tried, the first time and whenever the examples have doubled; the best one is taken."""
+    """Learning rates that are tried, the first time and whenever the examples have doubled; the best one is taken.
+    While that is the highest one, higher ones are tried; a single rate is taken as it is."""
     sweep_steps: Annotated[int, Field(ge=1)] = 40
-    """Steps for each try of a learning rate, at most; never more than an epoch."""
+    """Steps for each try of a learning rate, at most; never more than the whole training."""
     epochs: Annotated[float, Field(gt=0)] = 3.0
     """How often each example is seen, at most: training stops when the validation gets no better."""
     batch: Annotated[int, Field(ge=1)] = 16

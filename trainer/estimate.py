@@ -7,10 +7,12 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import init_empty_weights
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.pytorch_utils import Conv1D
 
 from assistant.errors import FielError, InputError
 from assistant.settings import Training
@@ -19,6 +21,8 @@ _PROCESS = 900e6  # bytes that Python, torch and the libraries take before anyth
 _SPARE = 0.9  # of what is free; the rest is left to others
 _EFFICIENCY = {"cpu": 0.35, "cuda": 0.35}  # of the rate of large matrix products that training reaches
 _STATE = 16  # bytes for each trained parameter: itself, its gradient and two moments, in float32
+_ONE_BY_ONE = 10  # times as long as tokens that are read together: each written one waits for the one before
+_LINEAR = (torch.nn.Linear, Conv1D)
 _CHECKPOINTS = 3  # on disk at once, of the adapter with its optimizer
 
 
@@ -72,46 +76,93 @@ def device_of(settings: Training) -> str:
     return "cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
-def estimate(source: str, *, tokens: int, row: int, swept: int, settings: Training, folder: Path) -> Estimate:
-    """For training on ``tokens`` in rows of ``row`` tokens, with ``swept`` more of them for trying learning rates.
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is to be computed, in tokens: ``learnt`` in rows of ``row``, ``read`` to measure, ``written`` in answers.
 
-    Reads the model's configuration and none of its weights. ``folder`` is where checkpoints will lie.
+    ``preferred`` are those of the preference stage, in batches of ``padded``.
     """
+
+    row: int
+    learnt: int
+    read: int = 0
+    written: int = 0
+    preferred: int = 0
+    padded: int = 0
+
+
+def estimate(source: str, load: Load, *, settings: Training, folder: Path) -> Estimate:
+    """Reads the model's configuration and none of its weights. ``folder`` is where checkpoints will lie."""
     device = device_of(settings)
     config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     with init_empty_weights():
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)  # type: ignore[no-untyped-call]
-    linear = [m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and n != "lm_head"]
-    trained = settings.rank * sum(m.in_features + m.out_features for m in linear)
+    shape = _shape(model, config.get_text_config())
+    trained = settings.rank * shape.sides
     width = 4.0 if device == "cpu" else 0.6 if settings.four_bit else 2.0
-    text = config.get_text_config()
-    layers, hidden, vocabulary = text.num_hidden_layers, text.hidden_size, text.vocab_size
     fixed = model.num_parameters() * width + trained * _STATE + (_PROCESS if device == "cpu" else 0)
-    # Each linear layer keeps its input, attention its weights; the logits of the answers, about a tenth of the tokens.
-    value = 4 if device == "cpu" else 2
-    kept = row * value * (2 * sum(m.in_features for m in linear) + 8 * layers * hidden)
-    logits = 0.1 * row * vocabulary * 12
     free = _free(device)
-    checkpointing = device == "cuda" and fixed + kept + logits > _SPARE * free
-    if checkpointing:
-        kept = kept / layers + row * value * layers * hidden
-    seen = int(tokens * settings.epochs) + swept
-    # Forwards and backwards through weights that stay as they are: 2 and 2 operations a weight and token, and the
-    # attention's 4 for each pair of tokens in a row and unit; a forward more where activations are computed twice.
-    weights = sum(m.in_features * m.out_features for m in linear)
-    work = seen * (4 + 2 * checkpointing) * (weights + layers * hidden * row)
-    seconds = work / (matrix_rate(device) * _EFFICIENCY[device])
+    most, checkpointing = shape.activations(load, device), False
+    if device == "cuda" and fixed + most > _SPARE * free:
+        most, checkpointing = shape.activations(load, device, checkpointing=True), True
     place = next(parent for parent in (folder, *folder.parents) if parent.exists())
     return Estimate(
         device=device,
-        memory=fixed + kept + logits,
+        memory=fixed + most,
         memory_free=free,
         disk=trained * 12 * _CHECKPOINTS + 50e6,
         disk_free=shutil.disk_usage(place).free,
-        seconds=seconds,
-        tokens=seen,
+        seconds=shape.operations(load, checkpointing=checkpointing) / (matrix_rate(device) * _EFFICIENCY[device]),
+        tokens=load.learnt + load.preferred,
         checkpointing=checkpointing,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """Of a model: ``inputs`` and ``sides`` are the sums over its linear layers of their inputs, and of both sides."""
+
+    layers: int
+    hidden: int
+    vocabulary: int
+    weights: int
+    inputs: int
+    sides: int
+
+    def activations(self, load: Load, device: str, *, checkpointing: bool = False) -> float:
+        """Bytes kept for the backward pass. Each linear layer keeps its input, attention its weights."""
+        value = 4 if device == "cpu" else 2
+        token: float = value * (2 * self.inputs + 8 * self.layers * self.hidden)
+        if checkpointing:
+            token = token / self.layers + value * self.layers * self.hidden
+        # Of a packed row the logits of the answers are computed, about a tenth; of a padded batch all, several times.
+        packed = load.row * (token + 0.1 * self.vocabulary * 12)
+        return max(packed, load.padded * (token + self.vocabulary * 16))
+
+    def operations(self, load: Load, *, checkpointing: bool) -> float:
+        """Forwards and backwards through weights that stay as they are are 2 and 2 a weight and token."""
+        forward = 2 * (self.weights + self.layers * self.hidden * load.row)  # with the attention's pairs in a row
+        whole = forward + 2 * self.vocabulary * self.hidden
+        learning = load.learnt * forward * (2 + checkpointing) + load.preferred * whole * (5 + checkpointing)
+        return learning + load.read * forward + load.written * whole * _ONE_BY_ONE
+
+
+def _shape(model: torch.nn.Module, config: Any) -> _Shape:
+    sizes = [_sides(m) for n, m in model.named_modules() if isinstance(m, _LINEAR) and n != "lm_head"]
+    return _Shape(
+        layers=config.num_hidden_layers,
+        hidden=config.hidden_size,
+        vocabulary=config.vocab_size,
+        weights=sum(inputs * outputs for inputs, outputs in sizes),
+        inputs=sum(inputs for inputs, _ in sizes),
+        sides=sum(inputs + outputs for inputs, outputs in sizes),
+    )
+
+
+def _sides(layer: torch.nn.Module) -> tuple[int, int]:
+    """How many inputs and outputs a linear layer has."""
+    inputs, outputs = layer.weight.shape  # type: ignore[misc]
+    return (inputs, outputs) if isinstance(layer, Conv1D) else (outputs, inputs)
 
 
 def _free(device: str) -> float:
@@ -120,15 +171,19 @@ def _free(device: str) -> float:
         return float(torch.cuda.mem_get_info()[0])
     values = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
     free = float(values["MemAvailable"].split()[0]) * 1024
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if limit.exists() and (most := limit.read_text().strip()) != "max":
-        free = min(free, float(most) - float(used.read_text()))
+    group = Path("/sys/fs/cgroup")
+    if (group / "memory.max").exists() and (most := (group / "memory.max").read_text().strip()) != "max":
+        used = float((group / "memory.current").read_text())
+        pages = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        free = min(free, float(most) - used + float(pages["inactive_file"]))  # files that are read make room
     return free
 
 
 def matrix_rate(device: str) -> float:
-    """Operations a second that large matrix products reach now."""
+    """Operations a second that large matrix products reach now, on as many cores as a training takes."""
     size, dtype = (768, torch.float32) if device == "cpu" else (4096, torch.bfloat16)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads())
     a = torch.randn(size, size, device=device).to(dtype)
     best = float("inf")
     for _ in range(4):
@@ -136,6 +191,7 @@ def matrix_rate(device: str) -> float:
         b = a @ a
         b[0, 0].item()  # waits for the GPU
         best = min(best, time.perf_counter() - start)
+    torch.set_num_threads(before)
     return 2 * size**3 / best
 
 

@@ -11,6 +11,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -42,14 +43,15 @@ from trl.trainer.sft_trainer import SFTTrainer
 from assistant.engines import plain
 from assistant.errors import InputError
 from assistant.settings import Training
+from trainer.prepare import LOOKS, PADDED
 from trainer.tokens import IGNORED, Tokens
 
 Report = Callable[[Mapping[str, Any]], None]
 """Takes what there is to show of a training; raises what ends it, such as RunCancelledError."""
 
-_LOOKS = 10  # evaluations in a whole training
-_PATIENCE = 3  # of them without a better validation, and training stops
+_PATIENCE = 3  # looks at the validation without a better one, and training stops
 _KTO_RATE = 0.1  # of the supervised learning rate
+_APART = 0.25  # of the spread of logits: in bfloat16 they differ by .02, where models mix examples by more than 2
 
 
 @dataclass(slots=True)
@@ -62,11 +64,14 @@ class Curves:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long and how: ``steps`` of about ``batch`` examples at ``rate``; ``row`` is the length of a packed row."""
+    """How long and how: ``steps`` of ``accumulate`` rows at ``rate``.
+
+    ``row`` is the length of a packed row; None: each example has a row of its own.
+    """
 
     rate: float
     steps: int
-    row: int
+    row: int | None
     accumulate: int
     seed: int
     checkpointing: bool = False
@@ -118,11 +123,11 @@ def supervised(
     Stops early when the validation gets no better, and ends with the weights that were best on it. ``short``: a try,
     without checkpoints, measured once in the end.
     """
-    looks = 0 if short or not validation else max(1, plan.steps // _LOOKS)
-    saves = 0 if short else looks or max(1, plan.steps // _LOOKS)
+    looks = 0 if short or not validation else max(1, plan.steps // LOOKS)
+    saves = 0 if short else looks or max(1, plan.steps // LOOKS)
     arguments = SFTConfig(
         **_common(plan, folder, device=model.device.type),
-        packing=True,
+        packing=plan.row is not None,
         max_length=plan.row,
         eval_strategy="steps" if looks else "no",
         eval_steps=looks or None,
@@ -144,7 +149,7 @@ def supervised(
         processing_class=tokenizer,
         callbacks=callbacks,
     )
-    trainer.measured = validation
+    trainer.measured, trainer.tell = validation, report
     trainer.remove_callback(PrinterCallback)
     trainer.train(resume_from_checkpoint=None if short else _whole_checkpoint(folder))
     if short and validation:
@@ -167,7 +172,7 @@ def prefer(
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(plan.seed)).tolist()
     each = {"wanted": len(wanted), "unwanted": len(unwanted)}
     arguments = KTOConfig(
-        **_common(plan, folder, device=model.device.type, rows=4) | {"learning_rate": _KTO_RATE * plan.rate},
+        **_common(plan, folder, device=model.device.type, rows=PADDED) | {"learning_rate": _KTO_RATE * plan.rate},
         max_length=None,
         # Both sides weigh the same, however many there are of each.
         desirable_weight=max(1.0, each["unwanted"] / each["wanted"]),
@@ -184,6 +189,25 @@ def prefer(
     trainer.train()
     model.delete_adapter("ref")
     return _curves(trainer.state)
+
+
+def keeps_apart(model: PreTrainedModel, examples: Sequence[Tokens]) -> bool:
+    """Whether the model reads an example of a packed row as if it were alone.
+
+    Recurrent models (Mamba, LFM2, Qwen3-Next) carry a state along the row, and some old ones (OPT, Bloom) take their
+    positions from the row.
+    """
+    first, second = min(examples, key=len), max(examples, key=len)
+    places = [torch.arange(len(part.prompt), device=model.device) for part in (first, second)]
+    row = torch.tensor([first.prompt + second.prompt], device=model.device)
+    border, beginning = len(first.prompt), torch.arange(2, device=model.device)
+    options: dict[str, Any] = {"use_cache": False}
+    model.train(False)
+    with torch.no_grad():
+        alone = model(row[:, border:], position_ids=places[1][None], logits_to_keep=beginning, **options)
+        packed = model(row, position_ids=torch.cat(places)[None], logits_to_keep=border + beginning, **options)
+    wanted, found = alone.logits.float(), packed.logits.float()
+    return bool((wanted - found).abs().max() < _APART * wanted.std())
 
 
 def packed(examples: Sequence[Tokens], row: int) -> int:
@@ -206,6 +230,7 @@ class _AnswerTrainer(SFTTrainer):
 
     measured: Sequence[Tokens] = ()
     """What ``evaluate`` measures."""
+    tell: Report = staticmethod(lambda _progress: None)
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -215,7 +240,8 @@ class _AnswerTrainer(SFTTrainer):
 
     def evaluate(self, eval_dataset: Any = None, ignore_keys: Any = None, metric_key_prefix: str = "eval") -> Any:
         """Each process measures all, so all come to the same decisions."""
-        metrics = {f"{metric_key_prefix}_loss": validation_loss(cast(PeftModel, self.model), self.measured)}
+        loss = validation_loss(cast(PeftModel, self.model), self.measured, report=self.tell)
+        metrics = {f"{metric_key_prefix}_loss": loss}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
@@ -279,15 +305,16 @@ def _curves(state: TrainerState) -> Curves:
     )
 
 
-def validation_loss(model: PreTrainedModel | PeftModel, examples: Sequence[Tokens]) -> float:
-    """The mean loss over all tokens of all answers."""
+def validation_loss(model: PreTrainedModel | PeftModel, examples: Sequence[Tokens], *, report: Report) -> float:
+    """The mean loss over all tokens of all answers; ``report`` hears after each, so that it can end this."""
     total, count = 0.0, 0
     model.eval()
     with torch.no_grad():
-        for example in examples:
+        for number, example in enumerate(examples, start=1):
             inputs = {name: torch.tensor([ids], device=model.device) for name, ids in example.row.items()}
             loss, tokens = answer_loss(model, inputs)
             total, count = total + loss.item(), count + tokens
+            report({"measured": number})
     return total / max(1, count)
 
 
@@ -305,7 +332,8 @@ def _whole_checkpoint(folder: Path) -> str | None:
         try:
             json.loads((Path(found) / "trainer_state.json").read_text())
         except (OSError, ValueError):
-            os.rename(found, f"{found}.half")
+            with suppress(FileNotFoundError):  # of several processes, another one was faster
+                os.rename(found, f"{found}.half")
         else:
             return found
     return None

@@ -17,7 +17,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -25,80 +25,26 @@ from typing import Any
 
 from peft import PeftModel
 from safetensors import SafetensorError
-from transformers import AutoConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from assistant import prompts
 from assistant import settings as configuration
 from assistant.engines import plain
 from assistant.engines.base import model_name
-from assistant.engines.template import Template
 from assistant.entailment import Judge, load_judge
-from assistant.errors import FielError, InputError
+from assistant.errors import FielError
 from assistant.settings import Training
 from trainer import fit, rates
 from trainer.answers import Answer, answered, faithful
-from trainer.card import Card
-from trainer.estimate import Estimate, device_of, estimate, threads
+from trainer.estimate import threads
+from trainer.prepare import ANSWERED, Prepared, epoch, prefers, prepare, steps
 from trainer.progress import Progress
 from trainer.rates import Try
-from trainer.tokens import Tokenized, Tokens, read
+from trainer.tokens import Tokens
 from trainer.work import Work, write_whole
 from trainer.worker import stand_back
 
-_ANSWERED = 100
-"""Validation questions that are answered after each try, at most."""
-
 _LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate", "safetensors")
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A dataset as a model reads it, and what training on it will take."""
-
-    card: Card
-    template: Template
-    train: Tokenized
-    validation: Tokenized
-    undesirable: Tokenized
-    row: int
-    estimate: Estimate
-    sweep: bool
-
-    def lines(self) -> list[str]:
-        """For people."""
-        dropped = self.train.too_long + self.validation.too_long + self.undesirable.too_long
-        told = [*self.card.lines(), *self.estimate.lines()]
-        return [*told, f"{dropped:,} examples are too long for the model and left out."] if dropped else told
-
-
-def prepare(dataset: Path, model: str, *, settings: Training, folder: Path, earlier: int | None = None) -> Prepared:
-    """Reads a dataset for a model and estimates, without reading any weights.
-
-    ``folder`` is where the adapter is to lie; ``earlier`` is how many examples there were when learning rates were
-    tried last. Raises InputError, ModelError.
-    """
-    card = Card.read(dataset)
-    template = Template(model)
-    config = AutoConfig.from_pretrained(template.source, trust_remote_code=False).get_text_config()
-    window = min(int(config.max_position_embeddings), template.tokenizer.model_max_length)
-    train, validation, undesirable = (
-        read(dataset / f"{name}.jsonl", template, window=window) for name in ("train", "validation", "undesirable")
-    )
-    if not train.examples:
-        raise InputError("The dataset has no training example that fits the model.")
-    sweep = bool(validation.examples) and rates.due(len(train.examples), earlier=earlier)
-    tried = len(settings.learning_rates) * settings.sweep_steps * settings.batch if sweep else 0
-    mean = train.size / len(train.examples)
-    row = _row(train, device_of(settings), window)
-    needed = estimate(
-        template.source,
-        tokens=train.size,
-        row=row,
-        swept=int(mean * min(tried, len(settings.learning_rates) * len(train.examples))),
-        settings=settings,
-        folder=folder,
-    )
-    return Prepared(card, template, train, validation, undesirable, row, needed, sweep)
 
 
 def train(
@@ -133,13 +79,17 @@ class _Trainer:
         self._seed = seed
         self._judge = judge
         self._work = Work.open(out, self._fingerprint())
+        self._steps = steps(len(prepared.train.examples), settings)
+        self._row: int | None = prepared.row
         self._progress = Progress(report, batch=settings.batch, expected=prepared.estimate.seconds)
         # Questions that have an answer: what a refusal rests on is another matter.
-        self._asked = [e for e in prepared.validation.examples if not self._refuses(e)][:_ANSWERED]
+        self._asked = [e for e in prepared.validation.examples if not self._refuses(e)][:ANSWERED]
 
     def run(self, rate: float | None) -> dict[str, Any]:
         prepared, settings = self._prepared, self._settings
         base = fit.load_base(prepared.template.source, device=prepared.estimate.device, four_bit=settings.four_bit)
+        if not fit.keeps_apart(base, prepared.train.examples):
+            self._row = None
         tries = self._tries(base) if prepared.sweep else []
         if tries:
             chosen = rates.best(tries)
@@ -156,13 +106,14 @@ class _Trainer:
     def _tries(self, base: PreTrainedModel) -> list[Try]:
         """One for each learning rate; those that an earlier, killed process finished are not made again."""
         before: tuple[float, list[Answer], list[float]] | None = None
-        for n, rate in enumerate(self._settings.learning_rates, start=1):
-            if any(done.rate == rate for done in self._work.tries):
-                continue
+        planned = self._settings.learning_rates
+        while (rate := rates.following(self._work.tries, planned)) is not None:
             if before is None:
                 self._progress.phase("measuring the base model")
-                before = fit.validation_loss(base, self._prepared.validation.examples), *self._measured(base)
-            self._progress.phase(f"learning rate {rate:g} ({n} of {len(self._settings.learning_rates)})")
+                before = self._validation_loss(base), *self._measured(base)
+                self._work.note_base(_told(Try(0.0, loss=before[0], faithfulness=before[2])))
+            n = len(self._work.tries) + 1
+            self._progress.phase(f"learning rate {rate:g} ({n} of {max(n, len(planned))})")
             model = fit.fresh_adapter(base, self._settings, seed=self._seed)
             self._work.add(self._try(model, rate, *before))
             base = model.unload()
@@ -170,7 +121,7 @@ class _Trainer:
         return self._work.tries
 
     def _try(self, model: PeftModel, rate: float, loss: float, answers: list[Answer], faith: list[float]) -> Try:
-        plan = self._plan(rate, steps=min(self._settings.sweep_steps, self._epoch))
+        plan = self._plan(rate, steps=min(self._settings.sweep_steps, self._steps))
         curves = self._fit(model, plan, folder=self._work.folder / "try", short=True)
         attempt = Try(rate, curves.training, curves.validation[-1][1])
         written, attempt.faithfulness = self._measured(model)
@@ -178,6 +129,9 @@ class _Trainer:
         if attempt.problem is None and rates.worse(attempt.faithfulness, faith):
             attempt.problem = "answers became less faithful"
         return attempt
+
+    def _validation_loss(self, model: PreTrainedModel) -> float:
+        return fit.validation_loss(model, self._prepared.validation.examples, report=self._progress.step)
 
     def _measured(self, model: Any) -> tuple[list[Answer], list[float]]:
         """The answers to validation questions, and how faithful each is."""
@@ -189,7 +143,7 @@ class _Trainer:
 
     def _supervise(self, model: PeftModel, rate: float) -> fit.Curves:
         self._progress.phase("training")
-        plan = self._plan(rate, steps=max(1, round(self._settings.epochs * self._epoch)))
+        plan = self._plan(rate, steps=self._steps)
         curves = self._fit(model, plan, folder=self._work.folder / "supervised")
         losses = [loss for _, loss in curves.training + curves.validation]
         if not all(map(math.isfinite, losses)):
@@ -198,7 +152,7 @@ class _Trainer:
 
     def _prefer(self, model: PeftModel, rate: float) -> fit.Curves | None:
         unwanted, wanted = self._prepared.undesirable.examples, self._prepared.train.examples
-        if self._settings.preference == "off" or len(unwanted) < self._settings.negatives:
+        if not prefers(self._prepared.undesirable, self._settings):
             return None
         self._progress.phase("learning from what was rejected")
         plan = self._plan(rate, steps=max(1, (len(wanted) + len(unwanted)) // self._settings.batch))
@@ -224,20 +178,15 @@ class _Trainer:
             short=short,
         )
 
-    @property
-    def _epoch(self) -> int:
-        """Steps for each example to be seen once."""
-        return max(1, math.ceil(len(self._prepared.train.examples) / self._settings.batch))
-
     def _plan(self, rate: float, *, steps: int) -> fit.Plan:
-        row = self._prepared.row
-        rows = fit.packed(self._prepared.train.examples, row)
+        examples = self._prepared.train.examples
+        rows = fit.packed(examples, self._row) if self._row else len(examples)
         processes = int(os.environ.get("WORLD_SIZE", "1"))
         return fit.Plan(
             rate=rate,
             steps=steps,
-            row=row,
-            accumulate=max(1, round(rows / self._epoch / processes)),
+            row=self._row,
+            accumulate=max(1, round(rows / epoch(len(examples), self._settings) / processes)),
             seed=self._seed,
             checkpointing=self._prepared.estimate.checkpointing,
         )
@@ -268,8 +217,10 @@ class _Trainer:
                 "too_long": prepared.train.too_long + prepared.validation.too_long,
             },
             "settings": self._settings.model_dump(mode="json"),
+            "packed": self._row is not None,
             "rate": rate,
             "seed": self._seed,
+            "before": self._work.base,
             "tries": [_told(each) for each in tries],
             "curves": asdict(curves) | ({"preference": preferred.training} if preferred else {}),
             "seconds": round(self._progress.seconds),
@@ -303,14 +254,9 @@ def _explained(out: Path) -> Iterator[None]:
         raise FielError(f"The training failed: {reason}. No adapter was made.") from error
 
 
-def _row(examples: Tokenized, device: str, window: int) -> int:
-    """Tokens of a packed row. On a CPU no longer than need be: its attention looks at all pairs of tokens in a row."""
-    return examples.longest if device == "cpu" else max(examples.longest, min(window, 4096))
-
-
 def _told(attempt: Try) -> dict[str, Any]:
     return {
-        "rate": attempt.rate,
+        "rate": attempt.rate,  # 0 for the base model
         "loss": attempt.loss,
         "faithfulness": attempt.mean,
         "interval": rates.interval(attempt.faithfulness),
@@ -358,7 +304,9 @@ def main() -> int:
 
 
 def _print(progress: Mapping[str, Any]) -> None:
-    print("  ".join(f"{name} {value}" for name, value in progress.items() if name != "tries"), flush=True)
+    told = "  ".join(f"{name} {value}" for name, value in progress.items() if name not in {"tries", "measured"})
+    if told:
+        print(told, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Which learning rate: each is tried for a short time, the one with the lowest validation loss is taken.
 
-The rate is the setting that decides how faithful an adapter becomes; a rate that diverges is told and never taken.
+The rate is the setting that decides how faithful an adapter becomes; a rate that diverges is told and never taken. The
+best one has to lie between others: while it is the highest that was tried, a higher one is tried, too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from assistant.settings import Training
 from trainer.answers import Answer
 
 UNMEASURED = 2e-4
@@ -18,6 +20,9 @@ UNMEASURED = 2e-4
 
 ENOUGH = 100
 """Validation items from which on their faithfulness decides between rates that are as good as equal by loss."""
+
+MORE = 5
+"""Rates that are tried beyond those of the settings, at most."""
 
 _EQUAL = 0.01  # of the loss
 _ROSE = 1.1  # times as high at the end as in the beginning
@@ -83,17 +88,46 @@ def _resampled(values: Sequence[float]) -> list[float]:
     return sorted(statistics.fmean(draw.choices(values, k=len(values))) for _ in range(1_000))
 
 
+def following(tries: Sequence[Try], planned: Sequence[float]) -> float | None:
+    """The rate to try next: those that are planned, and then higher ones while the highest has the lowest loss.
+
+    Each is as many times higher as the highest two planned ones lie apart. Where one alone is planned it is meant.
+    """
+    tried = {attempt.rate for attempt in tries}
+    waiting = [rate for rate in planned if rate not in tried]
+    if waiting:
+        return waiting[0]
+    below, highest = sorted({0.0, *planned})[-2:]
+    lowest = _lowest(tries)
+    if lowest is None or below == 0 or lowest.rate < max(tried) or len(tried) >= len(set(planned)) + MORE:
+        return None
+    higher = float(f"{lowest.rate * highest / below:.3g}")
+    return higher if higher < 1 else None
+
+
+def most(settings: Training) -> int:
+    """How many rates are tried, at most."""
+    planned = len(set(settings.learning_rates))
+    return planned + (MORE if planned > 1 else 0)
+
+
 def best(tries: Sequence[Try]) -> Try | None:
     """The try to take, or None if none is any use."""
-    sound = [attempt for attempt in tries if attempt.problem is None and attempt.loss is not None]
-    if not sound:
+    first = _lowest(tries)
+    if first is None:
         return None
-    first = min(sound, key=lambda attempt: (attempt.loss, attempt.rate))
     assert first.loss is not None
+    sound = [attempt for attempt in tries if attempt.problem is None and attempt.loss is not None]
     if len(first.faithfulness) < ENOUGH:
         return first
     near = [attempt for attempt in sound if (attempt.loss or 0.0) <= first.loss * (1 + _EQUAL)]
     return max(near, key=lambda attempt: attempt.mean or 0.0)
+
+
+def _lowest(tries: Sequence[Try]) -> Try | None:
+    """The one with the lowest validation loss of those that may be taken."""
+    sound = [attempt for attempt in tries if attempt.problem is None and attempt.loss is not None]
+    return min(sound, key=lambda attempt: (attempt.loss, attempt.rate), default=None)
 
 
 def due(examples: int, *, earlier: int | None) -> bool:

@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from sqlalchemy.orm import Session
 
 from assistant import prompts
 from assistant.engines.base import model_name
 from assistant.entailment import load_judge
-from assistant.errors import FielError
+from assistant.errors import BusyError, FielError
 from assistant.records import Adapter, Run, RunStatus
 from assistant.registry import Registry
 from assistant.settings import ROOT, Remote, Settings, Training
@@ -36,6 +37,7 @@ from assistant.store.database import Database, open_database, sqlite_url
 from trainer import dataset, lora, remote
 from trainer.card import CARD, Card
 from trainer.estimate import threads
+from trainer.prepare import prepare
 from trainer.work import write_whole
 from trainer.worker import Holder, held, stand_back
 
@@ -149,7 +151,7 @@ def estimate(state: Path, run: Run) -> list[str]:
     memory = _Rates(state / "training" / "rates.json", model_name(run.parameters["model"]))
     settings = Training(**run.parameters["training"])
     model = run.parameters["model"]
-    return lora.prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples).lines()
+    return prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples).lines()
 
 
 def train(state: Path, holder: Holder) -> str:
@@ -164,7 +166,7 @@ def _here(state: Path, folder: Path, settings: Training, holder: Holder) -> str:
     """Trains on this machine."""
     model = holder.run.parameters["model"]
     memory = _Rates(state / "training" / "rates.json", model_name(model))
-    prepared = lora.prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples)
+    prepared = prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples)
     if not (folder / "adapter").exists():
         manifest = lora.train(
             prepared,
@@ -263,7 +265,7 @@ def _preview(settings: Settings, database: Database, say: Callable[[str], None])
             say("\n".join(offer.lines()))
             return offer.cost
         memory = _Rates(settings.state / "training" / "rates.json", model_name(settings.model))
-        prepared = lora.prepare(folder, settings.model, settings=training, folder=folder, earlier=memory.examples)
+        prepared = prepare(folder, settings.model, settings=training, folder=folder, earlier=memory.examples)
         say("\n".join(prepared.lines()))
         prepared.estimate.check(training)
     return 0.0
@@ -280,8 +282,17 @@ def _counted(say: Callable[[str], None]) -> dataset.Progress:
 def _next_run(database: Database, asked: dict[str, Any]) -> Run:
     """The one that a kill cut off, if there is one, else a new one."""
     with database.write() as session:
+        _refuse_a_second(session)
         cut_off = [run for run in runs.dead(session) if run.kind == KIND]
         return cut_off[-1] if cut_off else runs.add(session, kind=KIND, seed=0, parameters=asked)
+
+
+def _refuse_a_second(session: Session) -> None:
+    if (holder := runs.alive(session)) is not None:
+        raise BusyError(
+            f"Run {holder.id} ({holder.kind}) is at work. Wait for its end, or cancel it. If it was killed, ask again "
+            "in a minute."
+        )
 
 
 def _followed(database: Database, run: Run, process: subprocess.Popen[bytes], say: Callable[[str], None]) -> int:
@@ -301,8 +312,12 @@ def _followed(database: Database, run: Run, process: subprocess.Popen[bytes], sa
     if run.status is RunStatus.DONE:
         say(f"The adapter {run.progress['version']} is ready. It does not answer yet.")
         return 0
+    if run.status is RunStatus.WAITING:  # another one was faster
+        with database.write() as session:
+            runs.cancel(session, run.id)
+            _refuse_a_second(session)
     if run.status is RunStatus.RUNNING:
-        raise FielError(f"The training died without a word; {run.log} may say why. Ask again to go on from there.")
+        raise FielError(f"The training died without a word; {run.log} may say why. Ask again in a minute to go on.")
     raise FielError(run.problem or f"Run {run.id} is {run.status}.")
 
 
@@ -337,7 +352,7 @@ def _help(state: Path, run: Run) -> int:
         time.sleep(_LOOK)
     model, settings = run.parameters["model"], Training(**run.parameters["training"])
     memory = _Rates(state / "training" / "rates.json", model_name(model))
-    prepared = lora.prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples)
+    prepared = prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples)
     judge = load_judge("a")
     lora.train(prepared, folder / "adapter", settings=settings, seed=run.seed, judge=judge, rate=memory.rate)
     return 0

@@ -21,6 +21,7 @@ class Work:
     folder: Path
     fingerprint: str
     tries: list[Try] = field(default_factory=list)
+    base: Mapping[str, Any] | None = None
 
     @classmethod
     def open(cls, out: Path, fingerprint: str) -> Self:
@@ -31,7 +32,7 @@ class Work:
         try:
             state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
             if state["fingerprint"] == fingerprint:
-                return cls(folder, fingerprint, [Try(**each) for each in state["tries"]])
+                return cls(folder, fingerprint, [Try(**each) for each in state["tries"]], state["base"])
         except (OSError, ValueError, KeyError, TypeError):
             pass  # there is none, or a kill left half of one
         if os.environ.get("RANK", "0") != "0":
@@ -44,11 +45,18 @@ class Work:
 
     def add(self, attempt: Try) -> None:
         self.tries.append(attempt)
-        if os.environ.get("RANK", "0") == "0":
-            self._save()
+        self._save()
+
+    def note_base(self, measured: Mapping[str, Any]) -> None:
+        """What the base model reaches without an adapter."""
+        self.base = measured
+        self._save()
 
     def _save(self) -> None:
-        state = {"fingerprint": self.fingerprint, "tries": [asdict(each) for each in self.tries]}
+        if os.environ.get("RANK", "0") != "0":
+            return
+        tries = [asdict(each) for each in self.tries]
+        state = {"fingerprint": self.fingerprint, "tries": tries, "base": self.base}
         write_whole(self.folder / "state.json", state)
 
 

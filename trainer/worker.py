@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from assistant.errors import BusyError, FielError, LeaseLostError, RunCancelledError
+from assistant.errors import FielError, LeaseLostError, RunCancelledError
 from assistant.records import Run, RunStatus
 from assistant.store import runs
 from assistant.store.database import Database
@@ -75,8 +75,8 @@ class Holder:
                     cancelling = runs.report(session, self.run.id, token=self.run.token, progress=progress)
             except LeaseLostError as error:
                 self._ended = error
-            except BusyError:
-                _log.warning("the database is busy; the next sign of life will get through")
+            except FielError as error:  # the database is busy or the disk full
+                _log.warning("no sign of life could be written: %s", error)
             else:
                 if cancelling:
                     self._ended = RunCancelledError("The run was cancelled.")

@@ -8,9 +8,11 @@ those of the examples, padding not counted. On a GPU a Llama of about a billion 
 starter, and the share of the card's rate in large matrix products is told.
 
 ``rates``: the starter tuned, in throw-away state, on answers of PolicyQA and PubMedQA, which it never saw: validation
-loss and faithfulness (judge A, 95 % intervals) for each learning rate, as a table and, beside the JSON, as a plot.
+loss and faithfulness (judge A, 95 % intervals) for each learning rate, as a table and as a plot, which lies beside the
+JSON or else in the working directory.
 
-``dataset``: a dataset from a made-up log: seconds, and the most memory that its process took.
+``dataset``: a dataset from a made-up log: seconds, how many of them the judge took, who reads each example that might
+be taken, and the most memory of the process.
 """
 
 from __future__ import annotations
@@ -24,12 +26,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from assistant.engines.template import STARTER, Template
-from assistant.entailment import load_judge
+from assistant.entailment import SentenceSupport, load_judge
 from assistant.records import Message
 from assistant.settings import ROOT, Training
 from assistant.store.database import open_database, sqlite_url
@@ -39,7 +42,8 @@ from trainer.tokens import lines
 
 _EXAMPLES = 64
 _REPEATS = 2
-_RATES = [5e-5, 1e-4, 2e-4, 4e-4, 1e-2]
+_EXAMPLES_OF_LOG = 1_000  # a tenth of the default: the judge reads each, on a CPU for a third of a second
+_QUESTIONS = 1_800  # of a domain, at most
 
 
 def speed(data: Path, folder: Path) -> dict[str, Any]:
@@ -160,27 +164,29 @@ def _peak(device: str) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
 
 
-def rates(data: Path, folder: Path, *, domains: list[str], steps: int, questions: int) -> dict[str, Any]:
+def rates(data: Path, folder: Path, *, domains: list[str], steps: int, examples: int) -> dict[str, Any]:
     from trainer import lora
+    from trainer.prepare import prepare
 
     judge, found = load_judge("a"), {}
-    settings = Training(learning_rates=_RATES, sweep_steps=steps, epochs=0.01, distractors=0, removed=0)
+    settings = Training(sweep_steps=steps, epochs=1, examples=examples, distractors=0, removed=0)
     for name in domains:
         path = folder / name
         path.mkdir()
-        database = train_log.real(path / "fiel.db", data / "qa" / f"{name}.jsonl", limit=questions, seed=0)
+        database = train_log.real(path / "fiel.db", data / "qa" / f"{name}.jsonl", limit=_QUESTIONS, seed=0)
         card = build(database, path / "dataset", judge=judge, settings=settings, seed=0)
         database.close()
         print("\n".join(card.lines()))
-        prepared = lora.prepare(path / "dataset", str(STARTER), settings=settings, folder=path / "adapter")
+        prepared = prepare(path / "dataset", str(STARTER), settings=settings, folder=path / "adapter")
         began = time.perf_counter()
         manifest = lora.train(prepared, path / "adapter", settings=settings, seed=0, judge=judge)
         found[name] = {"tries": manifest["tries"], "seconds": time.perf_counter() - began, "taken": manifest["rate"]}
         print(f"{name}: {found[name]['taken']:g} taken, {found[name]['seconds']:.0f} s")
-        for attempt in manifest["tries"]:
-            low, high = attempt["interval"]
-            told = f"{attempt['faithfulness']:.3f} [{low:.3f}, {high:.3f}]"
-            print(f"  {attempt['rate']:<8g} loss {attempt['loss']:.3f}  faithfulness {told} {attempt['problem'] or ''}")
+        before, tries = manifest["before"], sorted(manifest["tries"], key=lambda attempt: attempt["rate"])
+        for label, each in [("base", before), *((f"{attempt['rate']:g}", attempt) for attempt in tries)]:
+            low, high = each["interval"]
+            told = f"{each['faithfulness']:.3f} [{low:.3f}, {high:.3f}] of {each['items']}"
+            print(f"  {label:<8} loss {each['loss']:.3f}  faithfulness {told}  {each.get('problem') or ''}", flush=True)
     return found
 
 
@@ -214,20 +220,30 @@ def dataset(folder: Path, size: int) -> dict[str, Any]:
     print(f"a log of {size:,} exchanges: {(folder / 'fiel.db').stat().st_size / 1e9:.1f} GB, "
           f"made in {time.perf_counter() - began:.0f} s")  # fmt: skip
     found = _child("--child", "dataset", "--folder", str(folder))
-    print(f"a dataset from it: {found['seconds']:.0f} s, {found['peak'] / 1e9:.2f} GB at most (goal 1), "
-          f"{found['examples']:,.0f} examples")  # fmt: skip
+    print(f"a dataset of {found['examples']:,.0f} examples from it: {found['seconds']:.0f} s, {found['judging']:.0f} of "
+          f"them in {found['verdicts']:,.0f} verdicts, {found['peak'] / 1e9:.2f} GB at most (goal 1)")  # fmt: skip
     return {"exchanges": size, **found}
 
 
 def _build(folder: Path) -> dict[str, float]:
     database = open_database(sqlite_url(folder / "fiel.db"))
-    judge = load_judge("a")
+    judge, took = load_judge("a"), []
+    support = judge.support
+
+    def timed(passages: Sequence[str], answer: str) -> list[SentenceSupport]:
+        began = time.perf_counter()
+        found = support(passages, answer)
+        took.append(time.perf_counter() - began)
+        return found
+
+    judge.support = timed  # type: ignore[method-assign]
     began = time.perf_counter()
-    card = build(database, folder / "dataset", judge=judge, settings=Training(), seed=0)
+    card = build(database, folder / "dataset", judge=judge, settings=Training(examples=_EXAMPLES_OF_LOG), seed=0)
     seconds = time.perf_counter() - began
     database.close()
     print("\n".join(card.lines()), file=sys.stderr)
-    return {"seconds": seconds, "peak": _peak("cpu"), "examples": float(card.examples["train"])}
+    judged = {"judging": sum(took), "verdicts": float(len(took))}
+    return {"seconds": seconds, "peak": _peak("cpu"), "examples": float(card.examples["train"])} | judged
 
 
 def _child(*arguments: str) -> dict[str, float]:
@@ -244,8 +260,8 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", default=["speed", "rates", "dataset"])
     parser.add_argument("--exchanges", type=int, default=1_000_000)
     parser.add_argument("--domains", nargs="+", default=["policyqa_dev", "pubmedqa_train"])
-    parser.add_argument("--steps", type=int, default=40, help="for each learning rate")
-    parser.add_argument("--questions", type=int, default=600, help="of each domain, for the learning rates")
+    parser.add_argument("--steps", type=int, default=6, help="for each learning rate")
+    parser.add_argument("--examples", type=int, default=64, help="of each domain, for the learning rates")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--model", help=argparse.SUPPRESS)
@@ -265,10 +281,11 @@ def main() -> None:
                 figures |= speed(options.data, folder)
             elif part == "rates":
                 figures["rates"] = rates(
-                    options.data, folder, domains=options.domains, steps=options.steps, questions=options.questions
+                    options.data, folder, domains=options.domains, steps=options.steps, examples=options.examples
                 )
-                if options.json:
-                    plot(figures["rates"], options.json.with_suffix(".png"))
+                picture = (options.json or Path("bench-train")).with_suffix(".png")
+                plot(figures["rates"], picture)
+                print(f"the plot is in {picture}")
             else:
                 figures["dataset"] = dataset(folder, options.exchanges)
     if options.json:

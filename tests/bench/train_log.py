@@ -20,15 +20,16 @@ from assistant.store.ratings import question_hash
 from assistant.store.tables import PersonRow
 from trainer.tokens import lines
 
-_PASSAGES = 4
+_PASSAGES = 2
 _PEOPLE = 200
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def real(path: Path, questions: Path, *, limit: int, seed: int) -> Database:
-    """First answers of a SQuAD-like file as thumbs-up: the right passage first, three others of the file after it."""
+    """First answers of a SQuAD-like file as thumbs-up: the right passage first, another one of the file after it."""
     draw = random.Random(seed)
-    rows = draw.sample([row for row in lines(questions) if row["answers"]], limit)
+    rows = [row for row in lines(questions) if row["answers"]]
+    rows = draw.sample(rows, min(limit, len(rows)))
     passages = [_passage(n, row["title"] or row["id"], row["context"]) for n, row in enumerate(rows, start=1)]
     database = open_database(sqlite_url(path))
     with database.write() as session:

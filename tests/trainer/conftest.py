@@ -21,7 +21,7 @@ from tests.assistant.engines.conftest import tiny_llama
 from tests.trainer import service
 from trainer.card import Card, Writer
 
-QUICK = Training(rank=4, alpha=8, learning_rates=[1e-3, 3e-3], sweep_steps=2, epochs=1, batch=4, device="cpu")
+QUICK = Training(rank=4, alpha=8, learning_rates=[3e-3], sweep_steps=2, epochs=1, batch=4, device="cpu")
 """Settings for a training of seconds."""
 
 _SUBJECTS = ("bridge", "museum", "station", "library", "harbour", "theatre", "market", "garden")

@@ -159,12 +159,13 @@ class Talk:
     ) -> Exchange:
         """An exchange whose first passage is a section, given as (document, section); ``others`` are shown after it.
 
-        All sections of all documents are hits.
+        The first 50 sections of all documents are hits.
         """
         number = next(self.numbers)
         with self._writing() as session:
             shown = tuple(self.passage(session, *each) for each in (place, *others))
-            hits = [Hit(d.id, n, 0.5) for d in self.documents for n in range(0, d.sentences, SENTENCES)][:50]
+            lower = (Hit(d.id, n, 0.5) for d in self.documents for n in range(0, d.sentences, SENTENCES))
+            hits = itertools.islice(lower, 50)
             exchange = Exchange(
                 id=UUID(int=number).hex,
                 conversation_id=self.conversations[self.people[person]],

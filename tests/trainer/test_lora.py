@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 import torch
 from datasets import Dataset
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, Lfm2Config, Lfm2ForCausalLM
 from trl.data_utils import pack_dataset
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
@@ -32,6 +33,7 @@ from assistant.settings import ROOT, Training
 from tests.assistant.engines.conftest import tiny_llama
 from tests.trainer.conftest import QUICK, example, write_dataset
 from trainer import fit, lora
+from trainer.prepare import prepare
 from trainer.tokens import IGNORED, Tokens, read
 
 ASKED = (Message("system", "Answer."), Message("user", "[1] a.txt\nIt opened in 1900.\n\nQuestion: When?"))
@@ -44,7 +46,7 @@ def judge() -> Judge:
 
 def train(dataset: Path, model: Path, out: Path, judge: Judge, settings: Training = QUICK, **options: Any) -> Any:
     earlier = options.pop("earlier", None)
-    prepared = lora.prepare(dataset, str(model), settings=settings, folder=out, earlier=earlier)
+    prepared = prepare(dataset, str(model), settings=settings, folder=out, earlier=earlier)
     return lora.train(prepared, out, settings=settings, seed=0, judge=judge, **options)
 
 
@@ -52,7 +54,7 @@ def test_an_answer_is_learnt_as_the_model_is_to_write_it() -> None:
     template = Template(str(STARTER))
     tokens = Tokens(template.encoded(ASKED), template.completion(ASKED, "In 1900. [1]"))
     whole = template.tokenizer.decode(tokens.prompt + tokens.completion)
-    assert whole.startswith("<|user|>[1] a.txt")  # the starter is shown what people said, and no system message
+    assert whole.startswith("<|user|>[1] a.txt"), "the starter was not trained to read instructions"
     assert whole.endswith("Question: When?<|end|><|assistant|> In 1900. [1]<|end|>")
     assert template.decoded(tokens.completion).strip() == "In 1900. [1]"
     forged = template.decoded(template.completion(ASKED, "No.<|end|><|user|>More"))
@@ -96,17 +98,53 @@ def test_packed_loss_and_gradients_equal_separate_ones(dataset: Path, model: Pat
         torch.testing.assert_close(together[name], gradient, rtol=1e-3, atol=1e-4 * gradient.abs().max().item())
 
 
+def recurrent(folder: Path, like: Path) -> Path:
+    """A model that carries a state along a row: short convolutions and a little attention."""
+    torch.manual_seed(0)
+    config = Lfm2Config(
+        vocab_size=8192,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        initializer_range=0.3,
+        layer_types=["conv", "full_attention"],
+        eos_token_id=1,
+        pad_token_id=0,
+    )
+    Lfm2ForCausalLM(config).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(like / name, folder / name)
+    return folder
+
+
+def test_a_model_that_would_mix_packed_examples_gets_them_one_by_one(
+    dataset: Path, model: Path, tmp_path: Path, judge: Judge
+) -> None:
+    mixing = recurrent(tmp_path / "recurrent", model)
+    examples = read(dataset / "train.jsonl", Template(str(model)), window=512).examples
+    for folder, apart in ((model, True), (mixing, False)):
+        network = AutoModelForCausalLM.from_pretrained(folder)
+        assert fit.keeps_apart(network, examples) is apart
+        assert fit.keeps_apart(network.to(torch.bfloat16), examples) is apart
+    manifest = train(dataset, mixing, tmp_path / "a", judge)
+    assert manifest["packed"] is False
+    assert len(manifest["curves"]["training"]) == 2, "a step is as many examples as ever"
+
+
 def test_what_is_too_long_is_left_out_and_counted(tmp_path: Path, model: Path) -> None:
     rows = [example(0), example(1, words=400), example(2)]
     dataset = write_dataset(tmp_path / "d", train=rows, validation=[example(3, words=400)])
-    prepared = lora.prepare(dataset, str(model), settings=QUICK, folder=tmp_path / "out")
+    prepared = prepare(dataset, str(model), settings=QUICK, folder=tmp_path / "out")
     assert (len(prepared.train.examples), prepared.train.too_long, prepared.validation.too_long) == (2, 1, 1)
     assert "2 examples are too long" in "\n".join(prepared.lines())
     longest = [template_length(row, model) for row in (rows[0], rows[2])]
     assert [len(tokens) for tokens in prepared.train.examples] == longest
     nothing = write_dataset(tmp_path / "n", train=[example(1, words=400)])
     with pytest.raises(InputError, match="no training example"):
-        lora.prepare(nothing, str(model), settings=QUICK, folder=tmp_path / "out")
+        prepare(nothing, str(model), settings=QUICK, folder=tmp_path / "out")
 
 
 def template_length(row: dict[str, Any], model: Path) -> int:
@@ -213,17 +251,23 @@ def test_what_people_rejected_is_learnt_from_where_there_is_enough(tmp_path: Pat
 def test_cancelling_leaves_no_adapter_and_the_work_is_gone_on_with(
     dataset: Path, model: Path, tmp_path: Path, judge: Judge
 ) -> None:
-    def cancel(progress: Mapping[str, Any]) -> None:
-        if progress.get("phase") == "training":
-            raise RunCancelledError("The run was cancelled.")
+    def cancel(at: Mapping[str, Any]) -> Any:
+        def report(progress: Mapping[str, Any]) -> None:
+            if at.items() <= progress.items():
+                raise RunCancelledError("The run was cancelled.")
 
-    with pytest.raises(RunCancelledError):
-        train(dataset, model, tmp_path / "a", judge, report=cancel)
-    assert not (tmp_path / "a").exists()
+        return report
+
+    settings = QUICK.model_copy(update={"learning_rates": [1e-3, 2e-3]})
+    for moment in ({"measured": 2}, {"answers": 4}, {"phase": "learning rate 0.004 (3 of 3)"}, {"phase": "training"}):
+        with pytest.raises(RunCancelledError):
+            train(dataset, model, tmp_path / "a", judge, settings, report=cancel(moment))
+        assert not (tmp_path / "a").exists()
     seen: list[Mapping[str, Any]] = []
-    manifest = train(dataset, model, tmp_path / "a", judge, report=seen.append)
+    manifest = train(dataset, model, tmp_path / "a", judge, settings, report=seen.append)
     assert [p["phase"] for p in seen if "phase" in p] == ["training", "writing"], "no rate is tried twice"
-    assert len(manifest["tries"]) == 2
+    assert [t["rate"] for t in manifest["tries"]][:3] == [1e-3, 2e-3, 4e-3], "while the highest is the best"
+    assert manifest["before"]["loss"] > min(t["loss"] for t in manifest["tries"])
     with pytest.raises(InputError, match="never change"):
         train(dataset, model, tmp_path / "a", judge)
 
@@ -248,7 +292,7 @@ def test_a_model_that_does_not_fit_is_refused(dataset: Path, tmp_path: Path, jud
     config = json.loads((folder / "config.json").read_text())
     wide = {"hidden_size": 16_384, "intermediate_size": 65_536, "num_hidden_layers": 120, "head_dim": 4096}
     (folder / "config.json").write_text(json.dumps(config | wide))
-    prepared = lora.prepare(dataset, str(folder), settings=QUICK, folder=tmp_path / "a")
+    prepared = prepare(dataset, str(folder), settings=QUICK, folder=tmp_path / "a")
     assert prepared.estimate.memory > 500e9
     with pytest.raises(FielError, match=r"needs about [\d.,]+ GB of memory"):
         lora.train(prepared, tmp_path / "a", settings=QUICK, seed=0, judge=judge)
@@ -285,6 +329,25 @@ def test_a_killed_training_is_gone_on_with(dataset: Path, model: Path, tmp_path:
     assert int(first.split()[1]) > 4, "the training goes on where it was"
     plain.checked(out, base_names={model_name(str(model))})
     assert not (tmp_path / "work-adapter").exists()
+
+
+def test_several_processes_train_what_one_would(dataset: Path, model: Path, tmp_path: Path) -> None:
+    """As on several GPUs, but on cores: each learns from its own rows, and all take the same decisions."""
+    options: Any = {"cwd": ROOT, "check": True, "capture_output": True, "text": True}
+    options["env"] = _environment(EPOCHS="2", BATCH="4", LEARNING_RATES="[0.001, 0.002]") | {"OMP_NUM_THREADS": "1"}
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    subprocess.run(_command(dataset, model, alone), **options)
+    spread = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    subprocess.run(spread + _command(dataset, model, together)[1:], **options)
+    wanted, found = (json.loads((folder / plain.MANIFEST).read_text()) for folder in (alone, together))
+    assert len(found["curves"]["training"]) > 2
+    for kind in ("training", "validation"):
+        for (step, loss), (at, other) in zip(wanted["curves"][kind], found["curves"][kind], strict=True):
+            assert (at, other) == (step, pytest.approx(loss, abs=1e-3))
+    assert [t["rate"] for t in found["tries"]] == [t["rate"] for t in wanted["tries"]]
+    assert found["rate"] == wanted["rate"]
+    plain.checked(together, base_names={model_name(str(model))})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alone", "dataset", "together"]
 
 
 def test_a_full_disk_leaves_no_adapter_and_says_so(dataset: Path, tmp_path: Path) -> None:

@@ -57,6 +57,39 @@ def test_faithfulness_decides_between_equals_once_there_are_enough_items() -> No
     assert rates.best(tries) is tries[0], "but never against the loss"
 
 
+def test_higher_rates_are_tried_while_the_highest_is_the_best() -> None:
+    planned = [1e-4, 2e-4]
+    tries: list[Try] = []
+    for rate, loss in ((1e-4, 1.5), (2e-4, 1.4), (4e-4, 1.3), (8e-4, 1.35)):
+        assert rates.following(tries, planned) == rate
+        tries.append(falling(rate, loss))
+    assert rates.following(tries, planned) is None, "the best one lies between others"
+    assert rates.best(tries) is tries[2]
+
+
+@pytest.mark.parametrize(
+    ("tries", "planned"),
+    [
+        ([falling(1e-4, 1.3), falling(2e-4, 1.4)], [1e-4, 2e-4]),
+        ([falling(1e-4, 1.4), falling(2e-4, 1.3, problem="diverged")], [1e-4, 2e-4]),
+        ([falling(1e-4, 1.4, problem="diverged"), falling(2e-4, 1.3, problem="diverged")], [1e-4, 2e-4]),
+        ([falling(1e-4, 1.4)], [1e-4]),
+        ([falling(1e-3, 1.4), falling(0.5, 1.3)], [1e-3, 0.5]),
+        ([falling(1e-4 * 2**n, 2.0 - 0.1 * n) for n in range(2 + rates.MORE)], [1e-4, 2e-4]),
+    ],
+    ids=["a lower one is best", "the highest diverged", "none is any use", "one alone is meant", "too high", "enough"],
+)
+def test_no_higher_rate_is_tried(tries: list[Try], planned: list[float]) -> None:
+    assert rates.following(tries, planned) is None
+
+
+def test_the_order_of_the_rates_does_not_matter() -> None:
+    planned = [4e-4, 1e-4]
+    tries = [falling(4e-4, 1.2), falling(1e-4, 1.5)]
+    assert rates.following(tries[:1], planned) == 1e-4
+    assert rates.following(tries, planned) == pytest.approx(1.6e-3)
+
+
 def test_less_faithful_beyond_doubt_is_a_veto() -> None:
     assert rates.worse([0.1] * 20, [0.8] * 20)
     assert not rates.worse([0.8, 0.1] * 10, [0.1, 0.8] * 10)

@@ -24,6 +24,7 @@ from tests.assistant.engines.markers import MARKERS, SUBJECTS, ask, asked, is_of
 from tests.conftest import adapters_of
 from tests.trainer.conftest import QUICK, example, write_dataset
 from trainer import lora
+from trainer.prepare import prepare
 
 QUESTION = asked("lighthouse")
 
@@ -114,7 +115,7 @@ def test_what_the_trainer_makes_is_served(opened: Opened, database: Database, tm
     dataset = write_dataset(tmp_path / "dataset", train=rows)
     torch.set_num_threads(1)  # small matrices: more threads wait for each other
     settings = QUICK.model_copy(update={"rank": 16, "alpha": 32, "epochs": 25, "batch": 2, "rslora": True})
-    prepared = lora.prepare(dataset, str(STARTER), settings=settings, folder=tmp_path / "made")
+    prepared = prepare(dataset, str(STARTER), settings=settings, folder=tmp_path / "made")
     made = lora.train(prepared, tmp_path / "made", settings=settings, seed=0, judge=load_judge("a"), rate=6e-3)
     registry = Registry(database, tmp_path / "adapters")
     version = registry.add(tmp_path / "made", base=made["base"], prompt_version="1", origin="a test").version
