@@ -223,6 +223,9 @@ ERRORS = {
     "There is no vLLM in {}. Install it with 'make vllm'.": "Não há vLLM em {}. Instale-o com 'make vllm'.",
     "vLLM ended while it was starting. The end of {}:\n{}": "O vLLM terminou enquanto iniciava. O fim de {}:\n{}",
     "vLLM at {} serves {}, not {}.": "O vLLM em {} serve {}, e não {}.",
+    "vLLM at {} takes no adapters: start it with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True.": (
+        "O vLLM em {} não aceita adaptadores: inicie-o com --enable-lora e VLLM_ALLOW_RUNTIME_LORA_UPDATING=True."
+    ),
     # Adapters
     "There is no adapter {}.": "Não há o adaptador {}.",
     "There is no such command.": "Não há esse comando.",
