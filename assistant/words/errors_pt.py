@@ -207,7 +207,7 @@ ERRORS = {
     "The language model failed: {}": "O modelo de linguagem falhou: {}",
     "The language model has been stopped.": "O modelo de linguagem foi parado.",
     "The language model is starting: {} s so far, about a minute in all. Questions wait for it.": (
-        "O modelo de linguagem está iniciando: {} s até agora, cerca de um minuto ao todo. As perguntas esperam por ele."
+        "O modelo de linguagem está iniciando: {} s até agora, cerca de um minuto no total. As perguntas esperam."
     ),
     "The language model stopped and is being started again. Questions wait for it.": (
         "O modelo de linguagem parou e está sendo reiniciado. As perguntas esperam por ele."
