@@ -99,17 +99,16 @@ class VllmEngine:
         self, messages: Sequence[Message], *, sampling: Sampling, adapter: str | None = None
     ) -> AsyncGenerator[Delta, None]:
         server = self._choose(adapter)
-        prompt = await self._prompt(messages, sampling, context=server.context)
-        body = {
-            "model": adapter or server.served,
-            "prompt": prompt,
-            "max_tokens": sampling.max_tokens,
-            "temperature": sampling.temperature,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        server.running += 1
+        server.running += 1  # at once, or all who ask in the same moment would choose this one
         try:
+            body = {
+                "model": adapter or server.served,
+                "prompt": await self._prompt(messages, sampling, context=server.context),
+                "max_tokens": sampling.max_tokens,
+                "temperature": sampling.temperature,
+                "stream": True,
+                "stream_options": {"include_usage": True},
+            }
             # Leaving this block closes the connection, at which vLLM stops.
             async with self._http.stream("POST", f"{server.address}/v1/completions", json=body) as response:
                 if response.is_error:

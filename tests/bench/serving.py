@@ -279,11 +279,14 @@ def _questions(path: Path) -> tuple[list[str], list[str]]:
 
 
 def _prompts(path: Path) -> Iterator[list[Message]]:
-    """Questions over four passages each, as the chat asks."""
+    """Questions over four passages each, as the chat asks: in each passage one sentence is set off."""
     asked = {record["context"]: record["question"] for record in _records(path)}
     texts = list(asked)[::8]  # neighbours are of one article
-    for four in zip(*[iter(texts)] * 4, strict=False):
-        yield prompts.render(question=asked[four[0]], passages=[passage(text, document="text.txt") for text in four])
+    for number, four in enumerate(zip(*[iter(texts)] * 4, strict=False)):
+        passages = [
+            passage(*(said := sentences(text)), document="text.txt", hits=(number % len(said),)) for text in four
+        ]
+        yield prompts.render(question=asked[four[0]], passages=passages)
 
 
 def _quantiles(values: Sequence[float], *, slow: str = "high", digits: int = 1) -> dict[str, float]:

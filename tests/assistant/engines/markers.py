@@ -82,11 +82,14 @@ def varied(seed: int) -> Iterator[list[Message]]:
         "open",
     ]
     while True:
-        texts = []
+        passages = []
         for _ in range(choose.randint(1, 4)):
-            said = [f"The {' '.join(choose.sample(words, choose.randint(2, 9)))} of {choose.randint(1500, 2000)}."] * 2
-            texts.append(" ".join(said[: choose.randint(1, 2)]))
-        passages = [passage(text, document=f"{choose.choice(words)}.txt") for text in texts]
+            said = [
+                f"The {' '.join(choose.sample(words, choose.randint(2, 9)))} of {choose.randint(1500, 2000)}."
+                for _ in range(choose.randint(1, 3))
+            ]
+            found = (choose.randrange(len(said)),) if choose.random() < 0.7 else ()  # is set off, as the search does it
+            passages.append(passage(*said, document=f"{choose.choice(words)}.txt", hits=found))
         yield prompts.render(question=f"When was the {choose.choice(words)} {choose.choice(words)}?", passages=passages)
 
 
