@@ -137,6 +137,7 @@ class Adapters:
 
     async def run(self) -> None:
         """Keeps the engine at what the registry says and carries out commands, until cancelled."""
+        told = ""
         while True:
             try:
                 await self.ready()
@@ -145,10 +146,10 @@ class Adapters:
                 await self._take_back_what_breaks()
                 async with self._lock:
                     await self._unload_idle()
-            except ModelError:
-                return  # there is no engine and never will be
-            except FielError:
-                _log.exception("the adapters could not be brought to what the registry says")
+            except FielError as error:
+                if str(error) != told:  # an engine that cannot be had says the same at every look
+                    _log.exception("the adapters could not be brought to what the registry says")
+                told = str(error)
             await asyncio.sleep(_LOOK)
 
     def answered(self, exchange: Exchange, *, most_tokens: int) -> None:

@@ -79,24 +79,32 @@ def _memory() -> Finding:
 
 
 def _engine(settings: Settings) -> Finding:
-    if settings.engine == "vllm" and settings.vllm_url is None:
+    if settings.vllm_url is not None and settings.engine in {"auto", "vllm"}:
+        away = [
+            url for url in map(str.strip, settings.vllm_url.split(",")) if not _answers(f"{url.rstrip('/')}/health")
+        ]
+        told = f"vLLM at {settings.vllm_url}" if not away else f"no answer from {', '.join(away)}"
+        return Finding("engine", not away, told, "Start it there, or correct 'vllm_url'.")
+    if settings.engine == "vllm":
         python = settings.vllm.folder / "bin" / "python"
         return Finding("engine", python.exists(), f"vLLM in {settings.vllm.folder}", "Install it: make vllm")
-    return Finding("engine", True, settings.vllm_url or settings.engine)
+    return Finding("engine", True, settings.engine)
 
 
 def _server(folder: Path) -> Finding:
     running = state.running_server(folder)
     if running is None:
         return Finding("server", True, "not running")
-    try:
-        healthy = httpx.get(f"{running.address}/healthz", timeout=10, trust_env=False).is_success
-    except httpx.HTTPError:
-        healthy = False
     told = f"{running.address}, process {running.pid}"
-    return Finding(
-        "server", healthy, told, f"It does not answer: look into {folder / 'logs' / 'fiel.log'}, restart it."
-    )
+    remedy = f"It does not answer: look into {folder / 'logs' / 'fiel.log'}, restart it."
+    return Finding("server", _answers(f"{running.address}/healthz"), told, remedy)
+
+
+def _answers(address: str) -> bool:
+    try:
+        return httpx.get(address, timeout=10, trust_env=False).is_success
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return False
 
 
 def _store(path: Path) -> Finding:

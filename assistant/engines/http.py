@@ -61,4 +61,5 @@ def reason(response: httpx.Response) -> str:
     except ValueError:
         return response.text[:500]
     error = error.get("error", error) if isinstance(error, dict) else error
-    return str(error.get("message", error) if isinstance(error, dict) else error)[:500]
+    told = error.get("message") or error.get("detail") or error if isinstance(error, dict) else error
+    return str(told)[:500]

@@ -124,10 +124,10 @@ class Server:
                     return False
                 models = http.get("/v1/models").raise_for_status().json()["data"]
                 base = next(model for model in models if model["parent"] is None)
+                self.root, self.context = base["root"], base["max_model_len"]
                 self.served = self._name_to_ask(http, base["id"], {model["id"] for model in models})
-        except (httpx.HTTPError, ValueError, KeyError):
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError, StopIteration):  # or no vLLM
             return False
-        self.root, self.context = base["root"], base["max_model_len"]
         return True
 
     def _name_to_ask(self, http: httpx.Client, base: str, known: set[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -20,6 +21,8 @@ from assistant.records import Message, Usage
 
 _log = logging.getLogger(__name__)
 
+_NO_ADAPTERS = re.compile("^Not Found$|LoRA is not enabled")  # the route is missing, or the engine's part
+_ENGINE_DEAD = "EngineCore encountered an issue"
 _AT_ONCE = 64  # requests of one call that vLLM is given at a time, for it to batch
 
 
@@ -40,9 +43,13 @@ class VllmEngine:
 
     @property
     def notice(self) -> str | None:
-        return None if self._up else self._servers[0].notice
+        if self._up:
+            return None
+        notices = (server.notice or self._other_model(server) for server in self._servers)
+        return next((notice for notice in notices if notice), None)
 
     async def ready(self) -> None:
+        self._leave_out_other_models()
         while not self._up:
             waiting = [asyncio.ensure_future(server.ready()) for server in self._servers]
             try:
@@ -51,9 +58,23 @@ class VllmEngine:
             finally:
                 for each in waiting:
                     each.cancel()
-        for server in self._up:
-            if Path(server.root).name != Path(self._template.source).name:
-                raise ModelError(f"vLLM at {server.address} serves {server.root}, not {self._template.source}.")
+            self._leave_out_other_models()
+
+    def _leave_out_other_models(self) -> None:
+        for server in self._servers:
+            if server.notice is not None or (problem := self._other_model(server)) is None:
+                continue
+            if len(self._servers) == 1:
+                server.doubt()  # it may be started anew with the right one
+                raise ModelError(problem)
+            _log.error("a vLLM server is left out: %s", problem)
+            server.leave_out(problem)
+
+    def _other_model(self, server: Server) -> str | None:
+        """What is wrong with a server that was started with another model than is set here."""
+        if Path(server.root).name == Path(self._template.source).name:
+            return None
+        return f"vLLM at {server.address} serves {server.root}, not {self._template.source}."
 
     @property
     def starts(self) -> int:
@@ -78,17 +99,16 @@ class VllmEngine:
         self, messages: Sequence[Message], *, sampling: Sampling, adapter: str | None = None
     ) -> AsyncGenerator[Delta, None]:
         server = self._choose(adapter)
-        prompt = await self._prompt(messages, sampling, context=server.context)
-        body = {
-            "model": adapter or server.served,
-            "prompt": prompt,
-            "max_tokens": sampling.max_tokens,
-            "temperature": sampling.temperature,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        server.running += 1
+        server.running += 1  # at once, or all who ask in the same moment would choose this one
         try:
+            body = {
+                "model": adapter or server.served,
+                "prompt": await self._prompt(messages, sampling, context=server.context),
+                "max_tokens": sampling.max_tokens,
+                "temperature": sampling.temperature,
+                "stream": True,
+                "stream_options": {"include_usage": True},
+            }
             # Leaving this block closes the connection, at which vLLM stops.
             async with self._http.stream("POST", f"{server.address}/v1/completions", json=body) as response:
                 if response.is_error:
@@ -156,7 +176,7 @@ class VllmEngine:
 
     @property
     def _up(self) -> list[Server]:
-        return [server for server in self._servers if server.notice is None]
+        return [s for s in self._servers if s.notice is None and self._other_model(s) is None]
 
     def _choose(self, adapter: str | None) -> Server:
         able = [server for server in self._up if adapter is None or adapter in server.adapters]
@@ -169,12 +189,23 @@ class VllmEngine:
     async def _load(self, server: Server, version: str, folder: Path) -> None:
         response = await self._told(server, "load_lora_adapter", {"lora_name": version, "lora_path": str(folder)})
         if response.is_error and not await self._has(server, version, folder):
-            raise ModelError(f"The adapter {version} cannot be loaded: {http.reason(response)}")
+            reason = http.reason(response)
+            if _NO_ADAPTERS.search(reason):
+                raise ModelError(
+                    f"vLLM at {server.address} takes no adapters: start it with --enable-lora and "
+                    "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True."
+                )
+            if _ENGINE_DEAD in reason:  # says nothing about the adapter
+                raise _lost(server)
+            raise ModelError(f"The adapter {version} cannot be loaded: {reason}")
         server.adapters.add(version)
 
     async def _has(self, server: Server, version: str, folder: Path) -> bool:
         """Whether a server that we do not start has it from an earlier time."""
-        listed = await self._http.get(f"{server.address}/v1/models")
+        try:
+            listed = await self._http.get(f"{server.address}/v1/models")
+        except httpx.TransportError as error:
+            raise _lost(server) from error
         models = listed.json()["data"] if listed.is_success else []
         return any(model["id"] == version and model["root"] == str(folder) for model in models)
 

@@ -206,6 +206,20 @@ ERRORS = {
     ),
     "The language model failed: {}": "O modelo de linguagem falhou: {}",
     "The language model has been stopped.": "O modelo de linguagem foi parado.",
+    "The language model is starting: {} s so far, about a minute in all. Questions wait for it.": (
+        "O modelo de linguagem está iniciando: {} s até agora, cerca de um minuto no total. As perguntas esperam."
+    ),
+    "The language model stopped and is being started again. Questions wait for it.": (
+        "O modelo de linguagem parou e está sendo reiniciado. As perguntas esperam por ele."
+    ),
+    "The language model does not answer and is being looked at. Questions wait for it.": (
+        "O modelo de linguagem não responde e está sendo verificado. As perguntas esperam por ele."
+    ),
+    "The language model at {} is being waited for.": "Espera-se pelo modelo de linguagem em {}.",
+    "The language model at {} does not answer. Questions wait for it.": (
+        "O modelo de linguagem em {} não responde. As perguntas esperam por ele."
+    ),
+    "The language model at {} is left out: {}": "O modelo de linguagem em {} fica de fora: {}",
     "The language model stopped in the middle of this. Ask again: it is being started again.": (
         "O modelo de linguagem parou no meio disto. Pergunte de novo: ele está sendo reiniciado."
     ),
@@ -223,6 +237,9 @@ ERRORS = {
     "There is no vLLM in {}. Install it with 'make vllm'.": "Não há vLLM em {}. Instale-o com 'make vllm'.",
     "vLLM ended while it was starting. The end of {}:\n{}": "O vLLM terminou enquanto iniciava. O fim de {}:\n{}",
     "vLLM at {} serves {}, not {}.": "O vLLM em {} serve {}, e não {}.",
+    "vLLM at {} takes no adapters: start it with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True.": (
+        "O vLLM em {} não aceita adaptadores: inicie-o com --enable-lora e VLLM_ALLOW_RUNTIME_LORA_UPDATING=True."
+    ),
     # Adapters
     "There is no adapter {}.": "Não há o adaptador {}.",
     "There is no such command.": "Não há esse comando.",

@@ -172,6 +172,12 @@ def test_the_doctor_tells_a_broken_store(tmp_path: Path) -> None:
     assert (store.well, "restore" in store.remedy) == (False, True)
 
 
+def test_vllm_that_does_not_answer_is_told(tmp_path: Path) -> None:
+    look = doctor.examine(Settings(state=tmp_path, vllm_url="http://127.0.0.1:9, http://127.0.0.1:x"))
+    engine = next(finding for finding in look if finding.what == "engine")
+    assert (engine.well, engine.told) == (False, "no answer from http://127.0.0.1:9, http://127.0.0.1:x")
+
+
 def test_a_model_that_is_not_there_is_told(tmp_path: Path) -> None:
     found = next(iter(doctor.examine(Settings(state=tmp_path, model=str(tmp_path / "none")))))
     assert (found.what, found.well) == ("model", False)

@@ -102,6 +102,13 @@ def test_every_error_is_told_in_portuguese_and_no_translation_is_left_over() -> 
     assert [text for text, told in ERRORS.items() if text.count("{}") != told.count("{}")] == []
 
 
+def test_why_questions_wait_is_told_in_portuguese() -> None:
+    _, texts = errors_and_texts()
+    notices = {text for text in texts if re.match(r"The language model .*(wait|left out|in a moment)", text)}
+    assert len(notices) > 6
+    assert notices - set(ERRORS) == set()
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -69,8 +69,8 @@ class Program:
         body: dict[str, Any] = (await self.http.get(path)).raise_for_status().json()
         return body
 
-    async def post(self, path: str) -> None:
-        (await self.http.post(path)).raise_for_status()
+    async def post(self, path: str, **body: str) -> None:
+        (await self.http.post(path, json=body or None)).raise_for_status()
 
     async def exchanges(self) -> list[dict[str, Any]]:
         """Everything in the log."""

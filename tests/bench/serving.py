@@ -47,6 +47,8 @@ LOCAL = 4
 TOKENS = 64
 """Tokens of an answer."""
 PARAGRAPHS = 60
+REASON = "a benchmark"
+"""For adapters that no gate has seen."""
 EVENTS = "PPPRPPPPRPPP"
 """Ten promotions and two rollbacks."""
 _VLLM = {"engine": "vllm", "vllm__options": '["--no-enable-prefix-caching"]'}
@@ -125,7 +127,7 @@ async def _ready(running: Program, version: str, bench: Bench) -> float:
     """Lets the version answer, once the engine can be asked; the seconds until then."""
     began = time.perf_counter()
     _say("starting the program")
-    await running.post(f"/api/adapters/{version}/promote")
+    await running.post(f"/api/adapters/{version}/promote", reason=REASON)
     seconds = time.perf_counter() - began
     first = await running.asking(bench.questions)(0)
     assert bench.marker[version] in first.text, f"the marker was not learnt well enough: {first.text}"
@@ -182,9 +184,9 @@ async def swaps(running: Program, bench: Bench, fresh: Iterator[str], *, chattin
     changes = []  # (what, when it was told, when it was done, the version that answers then)
     for event in EVENTS:
         await asyncio.sleep(seconds / (len(EVENTS) + 1))
-        path = f"{next(fresh)}/promote" if event == "P" else "rollback"
+        path, why = (f"{next(fresh)}/promote", {"reason": REASON}) if event == "P" else ("rollback", {})
         began = time.perf_counter()
-        await running.post(f"/api/adapters/{path}")
+        await running.post(f"/api/adapters/{path}", **why)
         done = time.perf_counter()
         changes.append((event, began, done, (await running.get("/api/adapters"))["live"]))
     answers = await talking
@@ -277,11 +279,14 @@ def _questions(path: Path) -> tuple[list[str], list[str]]:
 
 
 def _prompts(path: Path) -> Iterator[list[Message]]:
-    """Questions over four passages each, as the chat asks."""
+    """Questions over four passages each, as the chat asks: in each passage one sentence is set off."""
     asked = {record["context"]: record["question"] for record in _records(path)}
     texts = list(asked)[::8]  # neighbours are of one article
-    for four in zip(*[iter(texts)] * 4, strict=False):
-        yield prompts.render(question=asked[four[0]], passages=[passage(text, document="text.txt") for text in four])
+    for number, four in enumerate(zip(*[iter(texts)] * 4, strict=False)):
+        passages = [
+            passage(*(said := sentences(text)), document="text.txt", hits=(number % len(said),)) for text in four
+        ]
+        yield prompts.render(question=asked[four[0]], passages=passages)
 
 
 def _quantiles(values: Sequence[float], *, slow: str = "high", digits: int = 1) -> dict[str, float]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from assistant.engines.local import LocalEngine
 from assistant.engines.server import ChildServer, RemoteServer
 from assistant.engines.template import STARTER, Template
 from assistant.engines.vllm import VllmEngine
+from assistant.errors import EngineLostError
 from assistant.records import Message
 from assistant.settings import Settings, Vllm
 from tests.assistant.engines.markers import MARKERS, train
@@ -167,7 +168,8 @@ def over(child: ChildServer) -> Opened:
         await engine.ready()
         yield engine
         for version in engine.adapters:
-            await engine.unload_adapter(version)
+            with suppress(EngineLostError):  # a test may have stopped it
+                await engine.unload_adapter(version)
         await engine.close()
 
     return remote

@@ -1,7 +1,7 @@
 """Stands in for the vLLM environment where a real one cannot be had: on a GPU, or dying again and again within seconds.
 
 It speaks vLLM's routes for health, models and adapters over a real port; it answers no question. Called with
-``--refusing``, it takes no adapter but the one of zeros.
+``--refusing CODE BODY``, it answers so to every adapter but the one of zeros.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ print(sys.argv, flush=True)
 parser = argparse.ArgumentParser()
 for name in ("--port", "--model", "--served-model-name"):
     parser.add_argument(name)
-parser.add_argument("--refusing", action="store_true")
+parser.add_argument("--refusing", nargs=2)
 options, _ = parser.parse_known_args()
 
 
@@ -30,7 +30,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         refused = options.refusing and not told["lora_name"].endswith("-unchanged")
-        self.say({"error": {"message": "not here"}}, 400) if refused else self.say({})
+        self.say(json.loads(options.refusing[1]), int(options.refusing[0])) if refused else self.say({})
 
     def say(self, body, status=200):
         self.send_response(status)

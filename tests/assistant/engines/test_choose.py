@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
 import signal
@@ -20,7 +21,7 @@ from assistant.engines.local import LocalEngine
 from assistant.engines.server import ChildServer, RemoteServer
 from assistant.engines.template import STARTER, Template
 from assistant.engines.vllm import VllmEngine
-from assistant.errors import EngineLostError, ModelError
+from assistant.errors import EngineError, EngineLostError, ModelError
 from assistant.settings import Settings, Vllm
 from tests.assistant.engines import standin
 from tests.assistant.engines.markers import ask
@@ -34,6 +35,10 @@ def with_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def settings(state: Path, **others: object) -> Settings:
     return Settings(state=state, vllm=Vllm(folder=state / "environment"), **others)  # type: ignore[arg-type]
+
+
+def refusing(status: int, body: object) -> list[str]:
+    return ["--refusing", str(status), json.dumps(body)]
 
 
 async def closed(engine: Engine) -> Engine:
@@ -106,7 +111,7 @@ def two(state: Path) -> Iterator[list[ChildServer]]:
             str(STARTER),
             Template(str(STARTER)),
         )
-        for name, options in (("willing", []), ("refusing", ["--refusing"]))
+        for name, options in (("willing", []), ("refusing", refusing(400, {"error": {"message": "not here"}})))
     ]
     yield servers
     for server in servers:
@@ -160,6 +165,67 @@ def test_one_that_comes_back_and_cannot_have_the_adapter_is_left_out(
     assert "not here" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "words"),
+    [
+        (404, {"detail": "Not Found"}, ModelError, "takes no adapters: start it with --enable-lora"),
+        (500, {"error": {"message": "LoRA is not enabled. Use --enable-lora"}}, ModelError, "start it with"),
+        (500, {"error": {"message": "LoRA rank 64 is greater than max"}}, ModelError, "cannot be loaded: LoRA rank 64"),
+        (500, {"error": {"message": "EngineCore encountered an issue. See stack trace"}}, EngineLostError, "Ask again"),
+    ],
+)
+def test_what_vllm_says_to_an_adapter_becomes_a_clear_error(
+    *, state: Path, marked: dict[str, Path], status: int, body: object, kind: type[EngineError], words: str
+) -> None:
+    environment = standin.environment(state / "environment")
+    chosen = Settings(state=state, vllm=Vllm(folder=environment, options=refusing(status, body)))
+    child = choose.child_server(chosen, str(STARTER), Template(str(STARTER)))
+    child.start()
+    engine = VllmEngine(str(STARTER), Template(str(STARTER)), [child])
+
+    async def run() -> None:
+        await engine.ready()
+        with pytest.raises(EngineError, match=words) as raised:
+            await engine.load_adapter("v1", marked["Crimson"])
+        assert type(raised.value) is kind
+        assert engine.adapters == frozenset()
+        await engine.close()
+
+    asyncio.run(run())
+
+
+def test_a_server_of_another_model_is_not_asked(
+    state: Path, two: list[ChildServer], tiny: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = two[1] = choose.child_server(settings(state), str(tiny), Template(str(tiny)))
+
+    async def run() -> None:
+        for server in two:
+            server.start()
+            await server.ready()
+        servers = [RemoteServer(server.address) for server in reversed(two)]
+        for server in servers:
+            server.start()
+            await server.ready()
+        engine = VllmEngine(str(STARTER), Template(str(STARTER)), servers)
+        await engine.ready()
+        assert engine.notice is None
+        assert "serves" in (servers[0].notice or "")
+        alone = RemoteServer(other.address)
+        alone.start()
+        engine = VllmEngine(str(STARTER), Template(str(STARTER)), [alone])
+        for _ in range(2):  # it is looked at anew for each question
+            with pytest.raises(ModelError, match=f"serves {tiny}, not"):
+                await engine.ready()
+        assert alone.starts == 2
+        await engine.close()
+        for server in servers:
+            server.close()
+
+    asyncio.run(run())
+    assert f"is left out: vLLM at {other.address} serves {tiny}" in caplog.text
+
+
 def test_one_that_dies_again_and_again_is_started_again_ever_later(
     state: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -197,8 +263,9 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     server.close()
 
 
-def test_a_server_elsewhere_is_waited_for() -> None:
-    server = RemoteServer("http://127.0.0.1:9")
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9", "http://127.0.0.1:x"])
+def test_a_server_elsewhere_is_waited_for(address: str) -> None:
+    server = RemoteServer(address)
     server.start()
     engine = VllmEngine(str(STARTER), Template(str(STARTER)), [server])
 

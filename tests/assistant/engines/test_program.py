@@ -137,7 +137,8 @@ def test_from_its_start_over_a_crash_of_vllm_to_its_end(state: Path, version: st
         early = [chats.submit(running.ask) for _ in range(3)]
         assert all(one.result().finished for one in early)
         assert running.get("/api/status")["notice"] is None
-        running.http.post(f"/api/adapters/{version}/promote").raise_for_status()
+        promoted = running.http.post(f"/api/adapters/{version}/promote", json={"reason": "a test"})
+        assert promoted.json()["live"] == version
         assert is_of(running.ask().text, MARKERS[0])
 
         # Killed under load: what had begun is told apart, what had not waits, the adapter is there again.

@@ -15,6 +15,7 @@ import pytest
 
 from assistant import prompts
 from assistant.adapters import Adapters
+from assistant.engines import choose
 from assistant.engines.base import Engine, Sampling
 from assistant.engines.local import LocalEngine
 from assistant.engines.server import ChildServer
@@ -22,6 +23,7 @@ from assistant.engines.template import STARTER, Template
 from assistant.engines.vllm import VllmEngine
 from assistant.errors import EngineLostError, ModelError
 from assistant.registry import Registry
+from assistant.settings import Settings, Vllm
 from assistant.store.database import Database
 from tests.assistant.engines.conftest import over
 from tests.assistant.engines.markers import MARKERS, SUBJECTS, ask, asked, is_of, registered
@@ -50,30 +52,56 @@ def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
     return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_both_engines_say_the_same(child: ChildServer, marked: dict[str, Path]) -> None:
-    async def said(engine: Engine) -> list[str]:
-        await engine.load_adapter("same-1", marked[MARKERS[0]])
-        return [await ask(engine, adapter=adapter, tokens=24) for adapter in (None, "same-1")]
+async def _said(engine: Engine, marked: dict[str, Path]) -> list[str]:
+    await engine.load_adapter("same-1", marked[MARKERS[0]])
+    return [await ask(engine, adapter=adapter, tokens=24) for adapter in (None, "same-1")]
+
+
+@pytest.fixture(scope="module")
+def expected(marked: dict[str, Path]) -> list[str]:
+    async def run() -> list[str]:
+        local = LocalEngine()
+        said = await _said(local, marked)
+        await local.close()
+        return said
+
+    return asyncio.run(run())
+
+
+def test_both_engines_say_the_same(child: ChildServer, marked: dict[str, Path], expected: list[str]) -> None:
+    async def run() -> None:
+        async with over(child)() as engine:
+            assert await _said(engine, marked) == expected
+
+    asyncio.run(run())
+
+
+def test_a_model_split_over_two_workers_says_the_same(
+    tmp_path: Path, marked: dict[str, Path], expected: list[str]
+) -> None:
+    """As over two GPUs; here they are two processes on the CPU."""
+    options = ["--tensor-parallel-size", "2"]
+    settings = Settings(state=tmp_path, engine="vllm", vllm=Vllm(memory_share=0.05, options=options))
+    engine = choose.build(settings)
 
     async def run() -> None:
-        local = LocalEngine()
-        expected = await said(local)
-        await local.close()
-        async with over(child)() as engine:
-            assert await said(engine) == expected
+        await engine.ready()
+        assert await _said(engine, marked) == expected
+        await engine.close()
 
     asyncio.run(run())
 
 
 def test_it_listens_on_loopback_only(child: ChildServer) -> None:
     asyncio.run(child.ready())
-    port = httpx.URL(child.address).port
-    listening = {
-        connection.laddr.ip
-        for connection in psutil.net_connections("tcp")
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
-    }
-    assert listening == {"127.0.0.1"}
+    listening = [
+        connection.laddr
+        for process in family(child)
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert httpx.URL(child.address).port in {address.port for address in listening}
+    assert {address.ip for address in listening} == {"127.0.0.1"}
 
 
 def test_what_is_left_is_not_answered_to_its_end(child: ChildServer, marked: dict[str, Path]) -> None:
