@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from assistant import prompts
 from assistant.records import Citation, Passage
 
 _MARK = re.compile(r"\[\d+(?:, ?\d+)*\]")
@@ -54,6 +55,7 @@ def _best_sentence(claim: str, n: int, passage: Passage) -> Citation:
         return 2 * len(wanted & words) / max(1, len(wanted) + len(words)), index in passage.hits
 
     index, start, end = max(passage.sentences, key=shared)
+    start += prompts.heading(passage.text[start:end])
     return Citation(
         n=n,
         document_id=passage.document_id,

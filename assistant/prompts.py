@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from assistant.records import Message, Passage, Turn
 
-VERSION = "2"
+VERSION = "3"
 """Logged with every exchange and saved with every adapter; raise it whenever a rendered byte changes."""
 
 REFUSALS = {"en": "I could not find this in the documents.", "pt": "Não encontrei isso nos documentos."}
@@ -20,6 +20,7 @@ SYSTEM = (
 )
 
 _CITATION = re.compile(r"\s*\[\d+(?:, ?\d+)*\]")
+_HEADING = re.compile(r"\s*(?:#{1,6} [^\n]*\n\s*)*(?=\S)")
 
 
 def render(*, question: str, passages: Sequence[Passage], history: Sequence[Turn] = ()) -> list[Message]:
@@ -50,10 +51,16 @@ def _marked(passage: Passage) -> str:
     text = passage.text
     for index, start, end in passage.sentences:
         if index == passage.best:
-            sentence = text[start:end].strip()
-            before, after = text[:start], text[start:].partition(sentence)[2]
-            return f"{before}>> {sentence} <<{after}"
+            begin = start + heading(text[start:end])
+            sentence = text[begin:end].rstrip()
+            return f"{text[:begin]}>> {sentence} <<{text[begin + len(sentence) :]}"
     return text
+
+
+def heading(sentence: str) -> int:
+    """How many characters of a sentence are a heading: one too short to stand alone is kept with what follows it."""
+    found = _HEADING.match(sentence)
+    return found.end() if found else 0
 
 
 def without_citations(text: str) -> str:

@@ -88,6 +88,7 @@ def _program(state: Path, *, scripted: bool) -> Iterator[str]:
         process.stdin.close()  # which ends the scripted one
         if not scripted:
             process.send_signal(signal.SIGINT)
+        process.stdout.read()
 
 
 def _chat(browser: Browser, address: str) -> str:

@@ -44,6 +44,12 @@ def test_points_to_the_sentence_that_shares_most_words() -> None:
     assert citation.window == RIVER.text
 
 
+def test_a_short_heading_is_not_cited_with_its_sentence() -> None:
+    lamp = passage("It gives light.", "## Warranty\n\nIt lasts three years.", start=50)
+    (citation,) = cited("It lasts three years [1].", [lamp])
+    assert (citation.sentence, citation.start) == ("It lasts three years.", 50 + lamp.text.index("It lasts"))
+
+
 def test_each_mark_closes_the_text_since_the_one_before() -> None:
     answer = "The river is 300 km long [1]. Porto makes wine [2]."
     assert [(c.n, c.sentence) for c in cited(answer, [RIVER, CITY])] == [

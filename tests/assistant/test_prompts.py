@@ -30,6 +30,24 @@ def test_the_sentence_that_the_search_ranks_first_is_set_off() -> None:
     assert prompts.render_passage(2, replace(passage, best=None)) == f"[2] {CITY.document}\n{text}"
 
 
+@pytest.mark.parametrize(
+    ("sentence", "length"),
+    [
+        ("## Warranty\n\nIt lasts three years.", 13),
+        ("# Lamp\n## Warranty\nIt lasts.", 19),
+        ("\n## Warranty\n\nIt lasts.", 14),
+        ("## Warranty", 0),
+        ("It lasts.", 0),
+        ("#1 of the list.\nTwo.", 0),
+    ],
+)
+def test_a_short_heading_stays_outside_the_marks(sentence: str, length: int) -> None:
+    assert prompts.heading(sentence) == length
+    passage = replace(CITY, text=sentence, sentences=((7, 0, len(sentence)),), hits=(7,), best=7)
+    marked = f"{sentence[:length]}>> {sentence[length:]} <<".strip()
+    assert prompts.render_passage(1, passage) == f"[1] {CITY.document}\n{marked}"
+
+
 def test_without_passages_only_the_question_is_asked() -> None:
     assert prompts.render(question="Where?", passages=[])[-1] == Message("user", "Question: Where?")
 
@@ -57,4 +75,4 @@ def test_the_version_stands_for_the_rendered_bytes() -> None:
     """A change here is a new version: models and adapters are served with the format they were trained with."""
     messages = prompts.render(question="Q?", passages=[RIVER], history=[Turn("Who?", "Ana [1].")])
     rendered = "\n".join(f"{message.role}: {message.content}" for message in messages)
-    assert (prompts.VERSION, hashlib.sha256(rendered.encode()).hexdigest()[:16]) == ("2", "d811584e17850a79")
+    assert (prompts.VERSION, hashlib.sha256(rendered.encode()).hexdigest()[:16]) == ("3", "d811584e17850a79")
