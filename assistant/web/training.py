@@ -137,7 +137,7 @@ def _health(services: Services) -> dict[str, str]:
     free = int(lines["MemAvailable"].split()[0]) * 1024
     return {
         "engine": services.engine.notice or services.adapters.problem or services.engine.model,
-        "store": f"{(services.settings.state / 'fiel.db').stat().st_size / 1e6:,.1f} MB",
+        "store": f"{sum(path.stat().st_size for path in services.settings.state.glob('fiel.db*')) / 1e6:,.1f} MB",
         "disk": f"{disk.free / 1e9:.1f} GB",
         "memory": f"{free / 1e9:.1f} GB",
     }

@@ -381,7 +381,7 @@ PROGRESS = {
 }
 HEALTH = "Engine: {engine} · store: {store} · free: {disk} of disk, {memory} of memory"
 GATE = "Gate"
-GATE_TEXT = "{sealed} of {exchanges} questions lie in {groups} sealed sections: they prove adapters and teach none."
+GATE_TEXT = "{sealed} of {exchanges} questions lie in sealed sections ({groups}): they prove adapters and teach none."
 GATE_ITEMS = "Sealed questions"
 OPENING_TEXT = "A question that somebody has looked at proves nothing any more: opening it takes it out of the gate."
 OPEN_ITEM = "Open"

@@ -382,7 +382,7 @@ PROGRESS = {
 HEALTH = "Motor: {engine} · banco: {store} · livres: {disk} de disco, {memory} de memória"
 GATE = "Prova"
 GATE_TEXT = (
-    "{sealed} de {exchanges} perguntas estão em {groups} seções lacradas: provam adaptadores e não ensinam nenhum."
+    "{sealed} de {exchanges} perguntas estão em seções lacradas ({groups}): provam adaptadores e não ensinam nenhum."
 )
 GATE_ITEMS = "Perguntas lacradas"
 OPENING_TEXT = "Uma pergunta que alguém viu já não prova nada: abri-la a retira da prova."

@@ -62,7 +62,7 @@ def main() -> None:
                 _asked(address, question)
             _plant(database)
             for name, size in (("", DESKTOP), ("phone-", PHONE)):
-                for page in ("review", "charts"):
+                for page in ("review", "charts", "training"):
                     shown = _open(browser, f"{address}/{page}", size, ready="main .card")
                     shown.screenshot(path=FOLDER / f"{name}{page}.png")
             browser.close()
