@@ -95,7 +95,7 @@ def _run(given: argparse.Namespace) -> int:
 def _windows(given: argparse.Namespace) -> int:
     from assistant.retrieval import windows as applied  # noqa: PLC0415
     from assistant.store.database import open_database, sqlite_url  # noqa: PLC0415
-    from trainer import windows  # noqa: PLC0415
+    from trainer import judging, windows  # noqa: PLC0415
     from trainer.evaluate.bundled import BundledScorer  # noqa: PLC0415  (Ragas takes seconds to import)
 
     configuration = settings.load()
@@ -108,8 +108,8 @@ def _windows(given: argparse.Namespace) -> int:
             print(f"Windows have {given.apply} sentences from now on. That is unproven: --prove asks the gate.")
             return 0
         if given.prove:
-            scorer = BundledScorer(load_judge("b"), Embedder())
-            print("\n".join(verdicts.sentences(windows.prove(database, configuration, scorer, given.prove), en)))
+            gating = judging.gate_scorer(configuration)
+            print("\n".join(verdicts.sentences(windows.prove(database, configuration, gating, given.prove), en)))
             return 0
         # Judge A: what is chosen by it, judge B may confirm.
         scorer = BundledScorer(load_judge("a"), Embedder())
