@@ -304,12 +304,6 @@ ERRORS = {
     "Run {} may learn from it still. Wait for its end, or cancel it.": (
         "A execução {} ainda pode aprender com isso. Espere o fim dela, ou cancele-a."
     ),
-    "There is no question of the validation side whose documents are as they were.": (
-        "Não há pergunta do lado de validação cujos documentos estejam como eram."
-    ),
-    "The gate has {} questions that can be asked anew; {} are needed.": (
-        "A prova tem {} perguntas que podem ser feitas de novo; são necessárias {}."
-    ),
     "{} refuses the key (remote.key): {}": "{} recusa a chave (remote.key): {}",
 }
 
