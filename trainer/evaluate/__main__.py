@@ -54,11 +54,16 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--cache", type=Path, help="what was computed already; default: in the state folder")
     one.set_defaults(run=_run)
     three = commands.add_parser("windows", help="study how many sentences a window should have, on the log")
-    three.add_argument("--sizes", type=int, nargs="+", default=[1, 3, 5, 7, 9])
+    sizes = range(1, 26)  # as the setting
+    three.add_argument("--sizes", type=int, nargs="+", choices=sizes, metavar="N", default=[1, 3, 5, 7, 9])
     three.add_argument("--out", type=Path, help="folder for summary.json and plot.png")
     then = three.add_mutually_exclusive_group()
-    then.add_argument("--apply", type=int, metavar="N", help="no study: ask with windows of N from now on, unproven")
-    then.add_argument("--prove", type=int, metavar="N", help="no study: have the gate confirm N, for a ticket")
+    then.add_argument(
+        "--apply", type=int, choices=sizes, metavar="N", help="no study: ask with windows of N from now on, unproven"
+    )
+    then.add_argument(
+        "--prove", type=int, choices=sizes, metavar="N", help="no study: have the gate confirm N, for a ticket"
+    )
     three.set_defaults(run=_windows)
     two = commands.add_parser("judge", help="measure a bundled judge on labelled texts")
     two.add_argument("labelled", type=Path, nargs="+")
