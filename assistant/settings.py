@@ -161,6 +161,9 @@ class Settings(BaseSettings):
     remote: a service elsewhere, which then reads every question with its passages."""
     vllm_url: Annotated[str, Field(pattern=r"^https?://[^,\s]+(,\s*https?://[^,\s]+)*$")] | None = None
     """Address of a vLLM server that runs elsewhere and serves the model; of several, with commas between them."""
+    gate_judge: Annotated[str, Field(pattern=r"^(local|https?://[^#\s]+#\S+)$")] = "local"
+    """Who judges at the gate: local (the bundled judge B), or a language model behind OpenAI's API, URL#MODEL, which
+    then reads the sealed questions with their passages and answers. Its key is ``remote.key``."""
     log_level: Annotated[str, Field(pattern="^(DEBUG|INFO|WARNING|ERROR)$")] = "INFO"
     """How much goes to the log."""
     retrieval: Retrieval = Retrieval()

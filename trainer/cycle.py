@@ -35,7 +35,7 @@ from assistant.registry import Registry
 from assistant.settings import Settings, Training
 from assistant.store import adapters, gate, runs, samples, stages
 from assistant.store.database import Database, open_database, sqlite_url
-from trainer import proof, retrain, validate
+from trainer import judging, proof, retrain, validate
 from trainer.estimate import threads
 from trainer.examine import Examiner, engine_with
 from trainer.gate import screening, verdict
@@ -231,10 +231,7 @@ class Cycle:
                 raise _EndedError("not_tried", "affected")
 
     async def _asked(self, items: list[Any], models: Mapping[str, str | None], version: str) -> tuple[list[Row], str]:
-        from assistant.retrieval.embeddings import Embedder  # noqa: PLC0415  (with Ragas, seconds to import)
-        from trainer.evaluate.bundled import BundledScorer  # noqa: PLC0415
-
-        scorer = BundledScorer(load_judge("b"), Embedder())
+        scorer = judging.gate_scorer(self._configuration)
         engine = await self._engine(*(adapter for adapter in models.values()))
         try:
             examiner = Examiner(
@@ -249,7 +246,8 @@ class Cycle:
             rows = await examiner.rows(items, models, known=[name for name in models if name != version])
         finally:
             await engine.close()
-        return rows, scorer.judge.name
+            await scorer.close()
+        return rows, scorer.judge_name
 
     def _decide(self) -> Result:
         """The verdict; where all else holds, the engine that serves is asked too."""
@@ -265,11 +263,11 @@ class Cycle:
 
     def _evidence(self, rows: list[Row], canaries: tuple[bool, ...] = ()) -> Evidence:
         examined, version = self._done["examine"], self._done["train"]["version"]
-        judge = load_judge("b")
         with self._database.read() as session:
-            checked, judged = proof.trust(session, judge.name)
+            checked, judged = proof.trust(session, examined["judge"])
+        supported = judging.supported_from(self._configuration)
         others = {
-            name: compare_models(rows, candidate=version, other=name, threshold=judge.answer_threshold)
+            name: compare_models(rows, candidate=version, other=name, threshold=supported)
             for name in {BASE, examined["champion"] or BASE, *filter(None, [examined["proven"]])}
         }
         return Evidence(

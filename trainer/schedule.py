@@ -141,10 +141,13 @@ def process(configuration: Settings) -> Start:
         folder.mkdir(parents=True, exist_ok=True)
         settings = folder / "settings.json"
         with os.fdopen(os.open(settings, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(configuration.model_dump_json())
+            file.write(configuration.model_dump_json(exclude={"remote": {"key"}}))
         with (folder / "log.txt").open("ab") as log:
             command = [sys.executable, "-m", "trainer.cycle", str(run.id), "--settings", str(settings)]
-            return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            key = {"FIEL_REMOTE__KEY": configuration.remote.key.get_secret_value()}
+            return subprocess.Popen(
+                command, cwd=ROOT, env=os.environ | key, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
 
     return start
 

@@ -38,6 +38,7 @@ from trainer.gate.comparison import Row, compare_models
 from trainer.gate.items import Item
 from trainer.gate.scores import Said
 from trainer.gate.verdict import GROUPS, ITEMS, Evidence, Outcome
+from trainer.judging import supported_from
 from trainer.worker import held
 
 SIZES = (1, 3, 5, 7, 9)
@@ -136,7 +137,7 @@ def prove(database: Database, configuration: Settings, scorer: Scorer, size: int
         with database.write() as session:
             gate.take_ticket(session, run.id, dataset_hash=f"window:{size}")
         rows = asyncio.run(_examined(database, configuration, scorer, run.id, old=old, new=new))
-        evidence = _evidence(database, rows, len(old), scorer.judge_name)
+        evidence = _evidence(database, configuration, rows, len(old), scorer.judge_name)
         found = verdict.decide(evidence, rng=np.random.default_rng(run.seed))
         with database.write() as session:
             decided = found.as_json() | {"champion": _OLD, "tickets_left": _left(session)}
@@ -192,10 +193,10 @@ async def _examined(
     ]
 
 
-def _evidence(database: Database, rows: list[Row], selected: int, judge: str) -> Evidence:
+def _evidence(database: Database, settings: Settings, rows: list[Row], selected: int, judge: str) -> Evidence:
     with database.read() as session:
         checked, judged = proof.trust(session, judge)
-    compared = compare_models(rows, candidate=_NEW, other=_OLD, threshold=load_judge("b").answer_threshold)
+    compared = compare_models(rows, candidate=_NEW, other=_OLD, threshold=supported_from(settings))
     said = tuple(row.answers[_NEW].said is not Said.BROKEN for row in rows[:_CANARIES])
     return Evidence(
         champion=compared, base=compared, proven=None, selected=selected, checked=checked, judged=judged, canaries=said

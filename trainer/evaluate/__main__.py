@@ -57,11 +57,16 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--cache", type=Path, help="what was computed already; default: in the state folder")
     one.set_defaults(run=_run)
     three = commands.add_parser("windows", help="study how many sentences a window should have, on the log")
-    three.add_argument("--sizes", type=int, nargs="+", default=[1, 3, 5, 7, 9])
+    sizes = range(1, 26)  # as the setting
+    three.add_argument("--sizes", type=int, nargs="+", choices=sizes, metavar="N", default=[1, 3, 5, 7, 9])
     three.add_argument("--out", type=Path, help="folder for summary.json and plot.png")
     then = three.add_mutually_exclusive_group()
-    then.add_argument("--apply", type=int, metavar="N", help="no study: ask with windows of N from now on, unproven")
-    then.add_argument("--prove", type=int, metavar="N", help="no study: have the gate confirm N, for a ticket")
+    then.add_argument(
+        "--apply", type=int, choices=sizes, metavar="N", help="no study: ask with windows of N from now on, unproven"
+    )
+    then.add_argument(
+        "--prove", type=int, choices=sizes, metavar="N", help="no study: have the gate confirm N, for a ticket"
+    )
     three.set_defaults(run=_windows)
     two = commands.add_parser("judge", help="measure a bundled judge on labelled texts")
     two.add_argument("labelled", type=Path, nargs="+")
@@ -108,7 +113,7 @@ def _run(given: argparse.Namespace) -> int:
 def _windows(given: argparse.Namespace) -> int:
     from assistant.retrieval import windows as applied  # noqa: PLC0415
     from assistant.store.database import open_database, sqlite_url  # noqa: PLC0415
-    from trainer import windows  # noqa: PLC0415
+    from trainer import judging, windows  # noqa: PLC0415
     from trainer.evaluate.bundled import BundledScorer  # noqa: PLC0415  (Ragas takes seconds to import)
 
     configuration = settings.load()
@@ -121,8 +126,8 @@ def _windows(given: argparse.Namespace) -> int:
             print(f"Windows have {given.apply} sentences from now on. That is unproven: --prove asks the gate.")
             return 0
         if given.prove:
-            scorer = BundledScorer(load_judge("b"), Embedder())
-            print("\n".join(verdicts.sentences(windows.prove(database, configuration, scorer, given.prove), en)))
+            gating = judging.gate_scorer(configuration)
+            print("\n".join(verdicts.sentences(windows.prove(database, configuration, gating, given.prove), en)))
             return 0
         # Judge A: what is chosen by it, judge B may confirm.
         scorer = BundledScorer(load_judge("a"), Embedder())
