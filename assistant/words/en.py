@@ -293,8 +293,8 @@ GOLDEN_FILE = "File (.jsonl or .csv)"
 IMPORT = "Bring in"
 IMPORTED = "{new} new, {changed} changed, {unchanged} as they were. Reload the page to see them."
 GOLDEN_QUESTIONS = {1: "1 question", 2: "{} questions"}
-ADAPTERS = "Adapters and what was deleted"
-ADAPTERS_TEXT = (
+ADAPTERS_AND_DELETED = "Adapters and what was deleted"
+ADAPTERS_AND_DELETED_TEXT = (
     "An adapter is affected once any of the exchanges it learnt from was deleted: train a new one to forget it."
 )
 AFFECTED = "affected since {}"

@@ -293,8 +293,8 @@ GOLDEN_FILE = "Arquivo (.jsonl ou .csv)"
 IMPORT = "Importar"
 IMPORTED = "{new} novas, {changed} mudadas, {unchanged} como estavam. Recarregue a página para vê-las."
 GOLDEN_QUESTIONS = {1: "1 pergunta", 2: "{} perguntas"}
-ADAPTERS = "Adaptadores e o que foi apagado"
-ADAPTERS_TEXT = (
+ADAPTERS_AND_DELETED = "Adaptadores e o que foi apagado"
+ADAPTERS_AND_DELETED_TEXT = (
     "Um adaptador é afetado quando se apaga algo com que ele aprendeu: treine um novo para que seja esquecido."
 )
 AFFECTED = "afetado desde {}"

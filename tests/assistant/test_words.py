@@ -35,6 +35,14 @@ def test_no_word_is_missing_and_none_is_left_over() -> None:
     assert keys(en) == keys(pt) == used()
 
 
+@pytest.mark.parametrize("table", [en, pt])
+def test_no_word_is_said_twice(table: ModuleType) -> None:
+    assert table.__file__ is not None
+    tree = ast.parse(Path(table.__file__).read_text())
+    names = [target.id for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]  # type: ignore[attr-defined]
+    assert sorted(names) == sorted(set(names))
+
+
 def places(text: str) -> set[str | None]:
     return {name for _, name, _, _ in Formatter().parse(text) if name is not None}
 

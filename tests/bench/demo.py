@@ -40,6 +40,7 @@ SETTINGS = FREE | {
     # The starter is small and was never tuned: it takes, and needs, larger rates than models of its kind.
     "training__learning_rates": "[0.003, 0.01]",
     "training__epochs": "3",
+    "training__removed": "0.05",  # wrong refusals count against it in the gate
 }
 _SHOWN = {
     "faithfulness": "faithfulness",
