@@ -23,7 +23,7 @@ from assistant.registry import Registry
 from assistant.retrieval.embeddings import Embedder
 from assistant.settings import Settings, load
 from assistant.store.database import Database, open_database, sqlite_url
-from tests.bench.loop import SETTINGS
+from tests.bench.demo import SETTINGS
 from trainer import dataset, lora, proof
 from trainer.examine import Examiner, engine_with
 from trainer.gate.comparison import Row, differences
