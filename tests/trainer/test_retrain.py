@@ -192,3 +192,23 @@ def test_who_was_taken_for_dead_stops_and_leaves_the_run_alone(
         work()
     seen = read(database, run.id)
     assert (seen.status, seen.token) == (RunStatus.RUNNING, 2)
+
+
+def test_who_is_cancelled_while_taken_for_dead_is_cancelled(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job at a service has to be cancelled, too, and not where another process goes on with it."""
+    monkeypatch.setattr(worker, "BEAT", 0.01)
+    run = waiting(database)
+
+    def work() -> None:
+        with held(database, run.id) as holder:
+            with database.write() as session:
+                session.execute(update(RunRow).values(heartbeat=datetime.now(UTC) - runs.PATIENCE))
+                runs.cancel(session, run.id)
+            while True:
+                holder.report({"step": 1})
+
+    with pytest.raises(RunCancelledError):
+        work()
+    assert read(database, run.id).status is RunStatus.CANCELLED
