@@ -68,12 +68,13 @@ class Estimate:
 
 
 def device_of(settings: Training) -> str:
-    """Raises InputError for a GPU that is not there."""
+    """Raises InputError for a GPU that is needed and not there."""
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise InputError("training.device is cuda, and there is no GPU that torch can use here.")
-    if settings.four_bit and settings.device == "cpu":
+    device = "cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu"
+    if settings.four_bit and device == "cpu":
         raise InputError("training.four_bit needs a GPU.")
-    return "cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu"
+    return device
 
 
 @dataclass(frozen=True, slots=True)

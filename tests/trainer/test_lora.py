@@ -274,12 +274,17 @@ def test_cancelling_leaves_no_adapter_and_the_work_is_gone_on_with(
 
 @pytest.mark.parametrize(
     ("settings", "reason"),
-    [({"hours": 1e-6}, "training.hours"), ({"device": "cuda"}, "no GPU"), ({"four_bit": True}, "needs a GPU")],
+    [
+        ({"hours": 1e-6}, "training.hours"),
+        ({"device": "cuda"}, "no GPU"),
+        ({"four_bit": True}, "needs a GPU"),
+        ({"four_bit": True, "device": "auto"}, "needs a GPU"),
+    ],
 )
 def test_what_cannot_be_done_is_refused_before_it_begins(
     dataset: Path, model: Path, judge: Judge, settings: dict[str, Any], reason: str
 ) -> None:
-    if torch.cuda.is_available() and settings.get("device") == "cuda":
+    if torch.cuda.is_available() and settings.get("device", "cpu") != "cpu":
         settings, reason = {"four_bit": True}, "needs a GPU"
     with pytest.raises(FielError, match=reason):
         train(dataset, model, dataset.parent / "a", judge, QUICK.model_copy(update=settings))
