@@ -4,13 +4,19 @@ The story: people's ratings are brought to agreement, group by group; what agree
 no person and no document has had enough; what nearly repeats the sealed side, or is not supported by its passages, is
 left out; the rest is rendered with the present prompt. Everything is streamed. The same log, the same judge and the
 same seed give the same files.
+
+    python -m trainer.dataset --out FOLDER [--seed N]
+
+makes one from the program's log, for ``trainer.lora``. It holds what people wrote: remove it when it has served.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import random
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -21,11 +27,13 @@ from uuid import uuid4
 from sqlalchemy.orm import Session
 
 from assistant import language, prompts
-from assistant.entailment import Judge
+from assistant import settings as configuration
+from assistant.entailment import Judge, load_judge
+from assistant.errors import FielError, InputError
 from assistant.records import Exchange, ExchangeStatus, Passage, Side
 from assistant.settings import Training
 from assistant.store import examples
-from assistant.store.database import Database
+from assistant.store.database import Database, open_database, sqlite_url
 from assistant.store.examples import Rated
 from trainer import raft
 from trainer.agreement import LeftOut, agreed, blames_retrieval, in_order, say_the_same, target, unanswerable
@@ -286,3 +294,28 @@ class _Kept:
 def _prompt(exchange: Exchange) -> list[dict[str, str]]:
     rendered = prompts.render(question=exchange.question, passages=exchange.passages, history=exchange.history)
     return [asdict(message) for message in rendered]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--state", type=Path, help="the folder of the program's state (default: that of the settings)")
+    parser.add_argument("--out", type=Path, required=True, help="the folder to make; it must not exist")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    try:
+        loaded = configuration.load(**({"state": options.state} if options.state else {}))
+        if options.out.exists():
+            raise InputError(f"{options.out} is there already.")
+        database = open_database(sqlite_url(loaded.state / "fiel.db"))
+        judge, chosen = load_judge("a"), loaded.training
+        card = build(database, options.out, judge=judge, settings=chosen, seed=options.seed)
+        database.close()
+    except (FielError, OSError) as error:
+        print(f"fiel: {error}", file=sys.stderr)
+        return 1
+    print("\n".join(card.lines()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

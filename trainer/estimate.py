@@ -19,7 +19,7 @@ from assistant.settings import Training
 
 _PROCESS = 900e6  # bytes that Python, torch and the libraries take before anything is loaded
 _SPARE = 0.9  # of what is free; the rest is left to others
-_EFFICIENCY = {"cpu": 0.35, "cuda": 0.35}  # of the rate of large matrix products that training reaches
+_EFFICIENCY = {"cpu": 0.25, "cuda": 0.35}  # of the rate of large matrix products that training reaches
 _STATE = 16  # bytes for each trained parameter: itself, its gradient and two moments, in float32
 _ONE_BY_ONE = 10  # times as long as tokens that are read together: each written one waits for the one before
 _LINEAR = (torch.nn.Linear, Conv1D)
@@ -68,12 +68,13 @@ class Estimate:
 
 
 def device_of(settings: Training) -> str:
-    """Raises InputError for a GPU that is not there."""
+    """Raises InputError for a GPU that is needed and not there."""
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise InputError("training.device is cuda, and there is no GPU that torch can use here.")
-    if settings.four_bit and settings.device == "cpu":
+    device = "cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu"
+    if settings.four_bit and device == "cpu":
         raise InputError("training.four_bit needs a GPU.")
-    return "cuda" if settings.device != "cpu" and torch.cuda.is_available() else "cpu"
+    return device
 
 
 @dataclass(frozen=True, slots=True)

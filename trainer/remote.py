@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 
 from assistant import prompts
 from assistant.engines import plain
-from assistant.errors import FielError, InputError, LeaseLostError, RunCancelledError
+from assistant.errors import FielError, InputError, RunCancelledError
 from assistant.settings import Remote, Training
 from trainer.card import Card
 from trainer.fit import Report
@@ -37,6 +37,7 @@ _FRAME = 4  # tokens around each message
 _ROLES = frozenset({"system", "user", "assistant"})
 _TAG = "fiel"  # the metadata by which a job is found again
 _PARTS = ("train", "validation")
+_OUTAGE = 6 * 3600  # seconds without an answer after which a job is given up for now
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +120,9 @@ def train(
         job = _job(client, offer, seed, report)
         try:
             job = _followed(client, job, report, pause)
-        except (RunCancelledError, LeaseLostError):
-            client.fine_tuning.jobs.cancel(job.id)
+        except RunCancelledError:
+            with suppress(openai.BadRequestError):  # it has just ended by itself
+                client.fine_tuning.jobs.cancel(job.id)
             raise
         finally:
             _delete_files(client, client.fine_tuning.jobs.retrieve(job.id))
@@ -148,30 +150,53 @@ def _job(client: OpenAI, offer: Offer, seed: int, report: Report) -> FineTuningJ
     for job in client.fine_tuning.jobs.list(metadata=tag, limit=20):
         if job.metadata == tag and job.status not in {"failed", "cancelled"}:
             return job
+    uploaded = _uploaded(client, offer, seed, report)
+    report({"phase": "asking for the job"})
+    hyperparameters: Any = {"n_epochs": offer.epochs}
+    try:
+        return client.fine_tuning.jobs.create(
+            model=offer.remote.model,
+            training_file=uploaded["train"],
+            validation_file=uploaded.get("validation"),
+            method={"type": "supervised", "supervised": {"hyperparameters": hyperparameters}},
+            seed=seed,
+            suffix="fiel",
+            metadata=tag,
+        )
+    except openai.APIStatusError:  # it refuses, so nothing needs them
+        _delete(client, uploaded.values())
+        raise
+
+
+def _uploaded(client: OpenAI, offer: Offer, seed: int, report: Report) -> dict[str, str]:
+    """The ids of the files there; those that a killed process has sent already are not sent again."""
     report({"phase": "uploading"})
+    known = {file.filename: file.id for file in client.files.list(purpose="fine-tune")}
     uploaded = {}
     for part in _PARTS:
         if offer.examples[part]:
+            name = f"{_TAG}-{offer.card.hash.removeprefix('sha256:')[:16]}-{seed}-{part}.jsonl"
             with offer.files[part].open("rb") as file:
-                uploaded[part] = client.files.create(file=file, purpose="fine-tune").id
-    hyperparameters: Any = {"n_epochs": offer.epochs}
-    return client.fine_tuning.jobs.create(
-        model=offer.remote.model,
-        training_file=uploaded["train"],
-        validation_file=uploaded.get("validation"),
-        method={"type": "supervised", "supervised": {"hyperparameters": hyperparameters}},
-        seed=seed,
-        suffix="fiel",
-        metadata=tag,
-    )
+                uploaded[part] = known.get(name) or client.files.create(file=(name, file), purpose="fine-tune").id
+    return uploaded
 
 
 def _followed(client: OpenAI, job: FineTuningJob, report: Report, pause: float) -> FineTuningJob:
-    """Until the job has ended; its events are reported once each."""
+    """Until the job has ended; its events are reported once each. The job runs on while it cannot be asked for."""
     seen: set[str] = set()
+    unheard = time.monotonic()
     while True:
-        job = client.fine_tuning.jobs.retrieve(job.id)
-        for event in _news(client, job, seen):
+        try:
+            job = client.fine_tuning.jobs.retrieve(job.id)
+            news = _news(client, job, seen)
+        except (openai.APIConnectionError, openai.InternalServerError, openai.RateLimitError):
+            if time.monotonic() - unheard > _OUTAGE:
+                raise
+            report({"phase": "the service does not answer, asking again"})
+            time.sleep(pause)
+            continue
+        unheard = time.monotonic()
+        for event in news:
             report(_told(event))
         report({"phase": f"at the service: {job.status}", "job": job.id})
         if job.status in {"succeeded", "failed", "cancelled"}:
@@ -199,12 +224,13 @@ def _told(event: FineTuningJobEvent) -> dict[str, Any]:
 def _delete_files(client: OpenAI, job: FineTuningJob) -> None:
     if job.status not in {"succeeded", "failed", "cancelled"}:
         return  # it is still needed: this process was stopped, the job was not
-    for file_id in (job.training_file, job.validation_file):
-        if file_id is not None:
-            try:
-                client.files.delete(file_id)
-            except openai.NotFoundError:
-                continue  # deleted before a restart
+    _delete(client, [job.training_file, *filter(None, [job.validation_file])])
+
+
+def _delete(client: OpenAI, file_ids: Iterable[str]) -> None:
+    for file_id in file_ids:
+        with suppress(openai.NotFoundError):  # deleted before a restart
+            client.files.delete(file_id)
 
 
 def _write(offer: Offer, job: FineTuningJob, out: Path, seed: int) -> dict[str, Any]:

@@ -35,10 +35,10 @@ from assistant.settings import ROOT, Remote, Settings, Training
 from assistant.store import adapters, runs
 from assistant.store.database import Database, open_database, sqlite_url
 from trainer import dataset, lora, remote
-from trainer.card import CARD, Card
+from trainer.card import CARD, LEFT_OUT, Card
 from trainer.estimate import threads
 from trainer.prepare import prepare
-from trainer.work import write_whole
+from trainer.work import Rates
 from trainer.worker import Holder, held, stand_back
 
 KIND = "train"
@@ -132,6 +132,8 @@ def collect(state: Path, database: Database, holder: Holder) -> Card:
     holder.stage("collect")
     if not (folder / "dataset" / CARD).exists():
         folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob("incoming-*"):  # by a process that was killed
+            shutil.rmtree(left)
         dataset.build(
             database,
             folder / "dataset",
@@ -148,7 +150,7 @@ def estimate(state: Path, run: Run) -> list[str]:
     folder = work_folder(state, run.id)
     if not Card.read(folder / "dataset").examples["train"]:
         return Card.read(folder / "dataset").lines()
-    memory = _Rates(state / "training" / "rates.json", model_name(run.parameters["model"]))
+    memory = Rates(state / "training" / "rates.json", model_name(run.parameters["model"]))
     settings = Training(**run.parameters["training"])
     model = run.parameters["model"]
     return prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples).lines()
@@ -165,7 +167,7 @@ def train(state: Path, holder: Holder) -> str:
 def _here(state: Path, folder: Path, settings: Training, holder: Holder) -> str:
     """Trains on this machine."""
     model = holder.run.parameters["model"]
-    memory = _Rates(state / "training" / "rates.json", model_name(model))
+    memory = Rates(state / "training" / "rates.json", model_name(model))
     prepared = prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples)
     if not (folder / "adapter").exists():
         manifest = lora.train(
@@ -226,27 +228,6 @@ def learnt(folder: Path) -> frozenset[str]:
     return frozenset(ids)
 
 
-class _Rates:
-    """The learning rate that was found best for a base model, and how many examples there were then."""
-
-    def __init__(self, path: Path, base: str) -> None:
-        self._path = path
-        self._base = base
-        self._all: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
-
-    @property
-    def examples(self) -> int | None:
-        return self._all.get(self._base, {}).get("examples")
-
-    @property
-    def rate(self) -> float | None:
-        return self._all.get(self._base, {}).get("rate")
-
-    def note(self, examples: int, rate: float) -> None:
-        self._all[self._base] = {"examples": examples, "rate": rate}
-        write_whole(self._path, self._all)
-
-
 def _preview(settings: Settings, database: Database, say: Callable[[str], None]) -> float | None:
     """Says what would be learnt and what it would take, by a dataset that is thrown away; returns its cost in dollars.
 
@@ -264,7 +245,7 @@ def _preview(settings: Settings, database: Database, say: Callable[[str], None])
             offer = remote.prepare(folder, remote=settings.remote, settings=training, folder=Path(scratch) / "upload")
             say("\n".join(offer.lines()))
             return offer.cost
-        memory = _Rates(settings.state / "training" / "rates.json", model_name(settings.model))
+        memory = Rates(settings.state / "training" / "rates.json", model_name(settings.model))
         prepared = prepare(folder, settings.model, settings=training, folder=folder, earlier=memory.examples)
         say("\n".join(prepared.lines()))
         prepared.estimate.check(training)
@@ -326,7 +307,7 @@ def main() -> int:
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--run", type=int, required=True)
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # ends at once and goes on later, as after a kill
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     database = open_database(sqlite_url(options.state / "fiel.db"))
     try:
@@ -335,8 +316,11 @@ def main() -> int:
         stand_back(run.parameters["training"]["niceness"], threads=threads())
         if os.environ.get("RANK", "0") != "0":
             return _help(options.state, run)
-        with held(database, run.id, log=f"logs/run-{run.id}.log") as holder:
-            work(options.state, database, holder)
+        try:
+            with held(database, run.id, log=f"logs/run-{run.id}.log") as holder:
+                work(options.state, database, holder)
+        finally:
+            _forget(options.state, database, run.id)
     except FielError:
         logging.exception("the run ended")
         return 1
@@ -345,13 +329,28 @@ def main() -> int:
     return 0
 
 
+def _forget(state: Path, database: Database, run_id: int) -> None:
+    """Removes what people wrote once a run has ended. The card stays; the registry knows which exchanges it were."""
+    with database.read() as session:
+        if runs.get(session, run_id).status in {RunStatus.WAITING, RunStatus.RUNNING}:
+            return  # it is gone on with, or is another process's
+    folder = work_folder(state, run_id)
+    kept = {folder / "dataset" / name for name in (CARD, LEFT_OUT)}
+    for path in folder.glob("*"):
+        if path.name != "dataset":
+            shutil.rmtree(path, ignore_errors=True)
+    for path in folder.glob("dataset/*"):
+        if path not in kept:
+            path.unlink()
+
+
 def _help(state: Path, run: Run) -> int:
     """The further processes of a training on several GPUs: they compute with the first one, which does all the rest."""
     folder = work_folder(state, run.id)
     while not (folder / "dataset" / CARD).exists():
         time.sleep(_LOOK)
     model, settings = run.parameters["model"], Training(**run.parameters["training"])
-    memory = _Rates(state / "training" / "rates.json", model_name(model))
+    memory = Rates(state / "training" / "rates.json", model_name(model))
     prepared = prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples)
     judge = load_judge("a")
     lora.train(prepared, folder / "adapter", settings=settings, seed=run.seed, judge=judge, rate=memory.rate)

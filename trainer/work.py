@@ -68,3 +68,24 @@ def write_whole(path: Path, value: Mapping[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.rename(path)
+
+
+class Rates:
+    """The learning rate that was found best for a base model, and how many examples there were then."""
+
+    def __init__(self, path: Path, base: str) -> None:
+        self._path = path
+        self._base = base
+        self._all: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
+
+    @property
+    def examples(self) -> int | None:
+        return self._all.get(self._base, {}).get("examples")
+
+    @property
+    def rate(self) -> float | None:
+        return self._all.get(self._base, {}).get("rate")
+
+    def note(self, examples: int, rate: float) -> None:
+        self._all[self._base] = {"examples": examples, "rate": rate}
+        write_whole(self._path, self._all)

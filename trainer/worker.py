@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ BEAT = runs.PATIENCE.total_seconds() / 6
 """Seconds between two signs of life."""
 
 _CURVE = 200  # latest losses of a phase that are shown
+_CANCELLED = "The run was cancelled."
 _OFTEN = 0.5  # seconds between two reports that are written
 
 
@@ -74,12 +75,18 @@ class Holder:
                     progress = dict(self._progress)
                     cancelling = runs.report(session, self.run.id, token=self.run.token, progress=progress)
             except LeaseLostError as error:
-                self._ended = error
+                self._ended = self._told(error)
             except FielError as error:  # the database is busy or the disk full
                 _log.warning("no sign of life could be written: %s", error)
             else:
                 if cancelling:
-                    self._ended = RunCancelledError("The run was cancelled.")
+                    self._ended = RunCancelledError(_CANCELLED)
+
+    def _told(self, lost: LeaseLostError) -> FielError:
+        """A run that was taken for dead when somebody cancelled it is cancelled, and not another process's."""
+        with self._database.read() as session:
+            cancelled = runs.get(session, self.run.id).status is RunStatus.CANCELLED
+        return RunCancelledError(_CANCELLED) if cancelled else lost
 
 
 @contextmanager
@@ -97,7 +104,8 @@ def held(database: Database, run_id: int, *, log: str = "") -> Iterator[Holder]:
         raise  # it is somebody else's: nothing of it may be touched
     except RunCancelledError:
         holder.close()
-        _finish(database, run, RunStatus.CANCELLED, None)
+        with suppress(LeaseLostError):  # it has ended already
+            _finish(database, run, RunStatus.CANCELLED, None)
         raise
     except BaseException as error:
         holder.close()

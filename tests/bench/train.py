@@ -64,6 +64,9 @@ def speed(data: Path, folder: Path) -> dict[str, Any]:
     for who in found:
         print(f"{who:5} {rate[who]:>9,.0f} tokens/s, {peak[who] / 1e6:>7,.0f} MB at most")
     print(f"ratio {result['tokens_per_second_ratio']:.2f} (goal 1.5)")
+    first = found["ours"][0]
+    print(f"estimated before it began: {first['estimated_bytes'] / 1e6:,.0f} MB, {first['estimated_seconds']:.0f} s "
+          f"(it took {first['seconds']:.0f})")  # fmt: skip
     if "matrix_share" in found["ours"][0]:
         result["matrix_share"] = max(v["matrix_share"] for v in found["ours"])
         print(f"share of the card's matrix rate: {result['matrix_share']:.2f}")
@@ -109,7 +112,7 @@ def _train(who: str, folder: Path, model: str) -> dict[str, float]:
     import torch
 
     from trainer import fit
-    from trainer.estimate import device_of, matrix_rate, threads
+    from trainer.estimate import Load, device_of, estimate, matrix_rate, threads
     from trainer.tokens import read
 
     torch.set_num_threads(threads())
@@ -123,6 +126,7 @@ def _train(who: str, folder: Path, model: str) -> dict[str, float]:
     row = examples.longest if device == "cpu" else window
     rows = fit.packed(examples.examples, row)
     plan = fit.Plan(rate=1e-4, steps=rows, row=row, accumulate=1, seed=0)
+    expected = estimate(model, Load(row=row, learnt=examples.size), settings=settings, folder=folder)
     started = time.perf_counter()
     if who == "ours":
         fit.supervised(
@@ -132,7 +136,14 @@ def _train(who: str, folder: Path, model: str) -> dict[str, float]:
     else:
         _trl(adapted, folder, template, device=device, window=window)
     seconds = time.perf_counter() - started
-    found = {"seconds": seconds, "tokens": float(examples.size), "peak": _peak(device), "loaded": loaded}
+    found = {
+        "seconds": seconds,
+        "tokens": float(examples.size),
+        "peak": _peak(device),
+        "loaded": loaded,
+        "estimated_seconds": expected.seconds,
+        "estimated_bytes": expected.memory,
+    }
     if device == "cuda":
         weights = sum(p.numel() for name, p in base.named_parameters() if "proj.base" in name)
         found["matrix_share"] = 4 * weights * examples.size / seconds / matrix_rate(device)
@@ -220,8 +231,8 @@ def dataset(folder: Path, size: int) -> dict[str, Any]:
     print(f"a log of {size:,} exchanges: {(folder / 'fiel.db').stat().st_size / 1e9:.1f} GB, "
           f"made in {time.perf_counter() - began:.0f} s")  # fmt: skip
     found = _child("--child", "dataset", "--folder", str(folder))
-    print(f"a dataset of {found['examples']:,.0f} examples from it: {found['seconds']:.0f} s, {found['judging']:.0f} of "
-          f"them in {found['verdicts']:,.0f} verdicts, {found['peak'] / 1e9:.2f} GB at most (goal 1)")  # fmt: skip
+    took = f"{found['seconds']:.0f} s, {found['judging']:.0f} of them for {found['verdicts']:,.0f} verdicts"
+    print(f"a dataset of {found['examples']:,.0f} examples: {took}; {found['peak'] / 1e9:.2f} GB at most (goal 1)")
     return {"exchanges": size, **found}
 
 

@@ -99,7 +99,7 @@ def start() -> Iterator[Callable[..., Remote]]:
         def begin(*, fails: bool = False, waits: bool = False) -> Remote:
             for held in (service.files, service.jobs, service.events):
                 held.clear()
-            service.options.fails, service.options.waits = fails, waits
+            service.options.fails, service.options.waits, service.options.outage = fails, waits, 0
             address = stack.enter_context(_serving())
             return Remote(url=f"{address}/v1", key=SecretStr(service.KEY), model=service.TUNABLE)
 

@@ -1,11 +1,12 @@
 """OpenAI's fine-tuning, files and chat APIs as published, on a local port: answers are made by OpenAI's own types.
 
 A job moves on by one state each time it is looked at. ``options.fails`` ends it with an error; ``options.waits`` lets
-it run on.
+it run on; ``options.outage`` is how many looks at a job are not answered.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from types import SimpleNamespace
@@ -24,15 +25,17 @@ TUNABLE = "gpt-4.1-mini-2025-04-14"
 
 app = FastAPI()
 files: dict[str, bytes] = {}
+names: dict[str, str] = {}
+numbers = itertools.count()
 jobs: dict[str, FineTuningJob] = {}
 events: dict[str, list[FineTuningJobEvent]] = {}
-options = SimpleNamespace(fails=False, waits=False)
+options = SimpleNamespace(fails=False, waits=False, outage=0)
 
 
 @app.exception_handler(HTTPException)
 async def error(_request: Request, raised: HTTPException) -> JSONResponse:
     told = {"message": raised.detail, "type": "invalid_request_error", "param": None, "code": None}
-    return JSONResponse({"error": told}, raised.status_code)
+    return JSONResponse({"error": told}, raised.status_code, headers=dict(raised.headers or {}))
 
 
 @app.middleware("http")
@@ -50,13 +53,25 @@ async def upload(file: UploadFile, purpose: Annotated[str, Form()]) -> dict[str,
     rows = [json.loads(line) for line in content.decode().splitlines()]
     if not all(row["messages"][-1]["role"] == "assistant" for row in rows):
         raise HTTPException(400, "The last message must be from the assistant")
-    name = f"file-{len(files)}"
-    files[name] = content
+    name = f"file-{next(numbers)}"
+    files[name], names[name] = content, file.filename or ""
     made = FileObject(
-        id=name, bytes=len(content), created_at=int(time.time()), filename="x", object="file", purpose="fine-tune",
+        id=name, bytes=len(content), created_at=1, filename=names[name], object="file", purpose="fine-tune",
         status="processed",
     )  # fmt: skip
     return made.model_dump()
+
+
+@app.get("/v1/files")
+async def stored(purpose: str) -> dict[str, Any]:
+    found = [
+        FileObject(
+            id=name, bytes=len(content), created_at=1, filename=names[name], object="file", purpose="fine-tune",
+            status="processed",
+        ).model_dump()
+        for name, content in files.items() if purpose == "fine-tune"
+    ]  # fmt: skip
+    return {"object": "list", "data": found, "has_more": False}
 
 
 @app.delete("/v1/files/{name}")
@@ -106,6 +121,9 @@ async def listed(request: Request) -> dict[str, Any]:
 async def look(name: str) -> dict[str, Any]:
     if name not in jobs:
         raise HTTPException(404, "Could not find fine tune")
+    if options.outage:
+        options.outage -= 1
+        raise HTTPException(503, "overloaded", headers={"retry-after-ms": "1"})
     job = jobs[name]
     seen = job.model_copy()
     place = STATES.index(job.status) if job.status in STATES[:-1] else None

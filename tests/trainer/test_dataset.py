@@ -257,9 +257,7 @@ def test_without_its_passage_the_right_answer_is_to_refuse(talk: Talk, built: An
 
 
 @pytest.mark.parametrize(("documents", "sections", "rated"), [(3, 10, 1), (3_000, 1, 20)])
-def test_nothing_crosses(
-    database: Database, judge: Judge, tmp_path: Path, documents: int, sections: int, rated: int
-) -> None:
+def test_nothing_crosses(database: Database, built: Any, *, documents: int, sections: int, rated: int) -> None:
     """No side holds a question, a target or an example of another one, with few documents as with many.
 
     Each section is asked about, one of ``rated`` answers is rated.
@@ -283,9 +281,7 @@ def test_nothing_crosses(
             if answer is not None:
                 crossing[asked.id] = before
     assert len(sealed) == pytest.approx(len(places) / 5, abs=1)
-    folder = tmp_path / "dataset"
-    build(database, folder, judge=judge, settings=Training(distractors=1, removed=0.5), seed=1)
-    made = Built(folder, Card.read(folder))
+    made = built(Training(distractors=1, removed=0.5), seed=1)
     for name, side in (("train", Side.TRAIN), ("validation", Side.VALIDATION)):
         rows = made.rows(name)
         assert {row["exchange"] for row in rows} <= set(sides[side])

@@ -274,12 +274,17 @@ def test_cancelling_leaves_no_adapter_and_the_work_is_gone_on_with(
 
 @pytest.mark.parametrize(
     ("settings", "reason"),
-    [({"hours": 1e-6}, "training.hours"), ({"device": "cuda"}, "no GPU"), ({"four_bit": True}, "needs a GPU")],
+    [
+        ({"hours": 1e-6}, "training.hours"),
+        ({"device": "cuda"}, "no GPU"),
+        ({"four_bit": True}, "needs a GPU"),
+        ({"four_bit": True, "device": "auto"}, "needs a GPU"),
+    ],
 )
 def test_what_cannot_be_done_is_refused_before_it_begins(
     dataset: Path, model: Path, judge: Judge, settings: dict[str, Any], reason: str
 ) -> None:
-    if torch.cuda.is_available() and settings.get("device") == "cuda":
+    if torch.cuda.is_available() and settings.get("device", "cpu") != "cpu":
         settings, reason = {"four_bit": True}, "needs a GPU"
     with pytest.raises(FielError, match=reason):
         train(dataset, model, dataset.parent / "a", judge, QUICK.model_copy(update=settings))
@@ -296,6 +301,20 @@ def test_a_model_that_does_not_fit_is_refused(dataset: Path, tmp_path: Path, jud
     assert prepared.estimate.memory > 500e9
     with pytest.raises(FielError, match=r"needs about [\d.,]+ GB of memory"):
         lora.train(prepared, tmp_path / "a", settings=QUICK, seed=0, judge=judge)
+
+
+def test_learning_from_what_was_rejected_is_estimated_too(tmp_path: Path, model: Path) -> None:
+    """It computes the logits of whole prompts, of several examples at once."""
+    bad = [example(n, answer="Go away.") for n in range(4)]
+    dataset = write_dataset(tmp_path / "d", train=[example(n) for n in range(6)], undesirable=bad)
+    settings = QUICK.model_copy(update={"preference": "kto", "negatives": 4})
+    without, with_it, few = (
+        prepare(dataset, str(model), settings=changed, folder=tmp_path / "a").estimate
+        for changed in (QUICK, settings, settings.model_copy(update={"negatives": 5}))
+    )
+    assert with_it.memory > without.memory + 20e6
+    assert with_it.tokens > 2 * without.tokens
+    assert (few.memory, few.tokens) == (without.memory, without.tokens)
 
 
 def _command(dataset: Path, model: Path, out: Path) -> list[str]:
@@ -333,12 +352,12 @@ def test_a_killed_training_is_gone_on_with(dataset: Path, model: Path, tmp_path:
 
 def test_several_processes_train_what_one_would(dataset: Path, model: Path, tmp_path: Path) -> None:
     """As on several GPUs, but on cores: each learns from its own rows, and all take the same decisions."""
-    options: Any = {"cwd": ROOT, "check": True, "capture_output": True, "text": True}
+    options: Any = {"cwd": ROOT, "capture_output": True, "text": True}
     options["env"] = _environment(EPOCHS="2", BATCH="4", LEARNING_RATES="[0.001, 0.002]") | {"OMP_NUM_THREADS": "1"}
     alone, together = tmp_path / "alone", tmp_path / "together"
-    subprocess.run(_command(dataset, model, alone), **options)
+    subprocess.run(_command(dataset, model, alone), check=True, **options)
     spread = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    subprocess.run(spread + _command(dataset, model, together)[1:], **options)
+    subprocess.run(spread + _command(dataset, model, together)[1:], check=True, **options)
     wanted, found = (json.loads((folder / plain.MANIFEST).read_text()) for folder in (alone, together))
     assert len(found["curves"]["training"]) > 2
     for kind in ("training", "validation"):

@@ -53,6 +53,7 @@ def test_a_model_is_tuned_registered_and_served(
     assert (held["seed"], held["hyperparameters"]["n_epochs"]) == (3, 1)
     assert [p["phase"] for p in progress if "phase" in p] == [
         "uploading",
+        "asking for the job",
         *(f"at the service: {status}" for status in service.STATES),
     ]
     assert next(p["event"] for p in progress if "event" in p) == f"Created fine-tuning job: {job}"
@@ -118,6 +119,42 @@ def test_a_restart_follows_the_job_that_runs(start: Callable[..., Remote], datas
     assert not any(progress.get("phase") == "uploading" for progress in phases)
 
 
+def test_a_restart_before_there_is_a_job_sends_nothing_twice(
+    start: Callable[..., Remote], dataset: Path, tmp_path: Path
+) -> None:
+    settings = start()
+
+    def crash(progress: Mapping[str, Any]) -> None:
+        if progress.get("phase") == "asking for the job":
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        remote.train(offer_of(dataset, settings), tmp_path / "made", seed=0, agreed=1, report=crash, pause=0)
+    sent = seen(settings)["files"]
+    assert len(sent) == 2
+    remote.train(offer_of(dataset, settings), tmp_path / "made", seed=0, agreed=1, pause=0)
+    held = seen(settings)
+    assert {job["training_file"] for job in held["jobs"].values()} <= set(sent)
+    assert held["files"] == {}
+
+
+def test_a_service_that_does_not_answer_for_a_while_loses_nothing(
+    start: Callable[..., Remote], dataset: Path, tmp_path: Path
+) -> None:
+    settings, phases = start(), []
+    offer = offer_of(dataset, settings)
+
+    def report(progress: Mapping[str, Any]) -> None:
+        phases.append(progress.get("phase"))
+        if progress.get("phase") == "at the service: queued":
+            service.options.outage = 9
+
+    manifest = remote.train(offer, tmp_path / "made", seed=0, agreed=1, report=report, pause=0)
+    assert "the service does not answer, asking again" in phases
+    assert phases[-1] == "at the service: succeeded"
+    assert list(seen(settings)["jobs"]) == [manifest["job"]]
+
+
 def test_cancelling_ends_the_job_there(start: Callable[..., Remote], dataset: Path, tmp_path: Path) -> None:
     settings = start(waits=True)
 
@@ -146,6 +183,7 @@ def test_a_failure_has_the_services_reason(start: Callable[..., Remote], dataset
         with pytest.raises(FielError, match=told) as raised:
             remote.train(offer, tmp_path / "made", seed=1, agreed=1, pause=0)
         assert "sk-" not in str(raised.value)
+        assert seen(settings)["files"] == {}, "nothing is left there for nothing"
     assert not (tmp_path / "made").exists()
 
 

@@ -75,6 +75,8 @@ def test_an_empty_log_teaches_nothing_and_says_what_to_do(settings: Settings, da
     with database.read() as session:
         (run,) = runs.latest(session)
     assert (run.status, run.stage) == (RunStatus.FAILED, "train")
+    left = sorted(path.name for path in (settings.state / "training").rglob("*.*"))
+    assert left == ["card.json", "left_out.jsonl"], "nothing that people wrote"
 
 
 def test_killed_it_goes_on_and_ends_in_the_registry(
@@ -106,7 +108,8 @@ def test_killed_it_goes_on_and_ends_in_the_registry(
     manifest = json.loads((state / "adapters" / adapter.version / plain.MANIFEST).read_text())
     assert manifest["training"]["dataset"] == ended.dataset_hash
     assert adapter.origin == f"run {run.id}"
-    assert [path.name for path in (state / "training" / str(run.id)).iterdir()] == ["dataset"]
+    left = sorted(path.name for path in (state / "training" / str(run.id)).rglob("*.*"))
+    assert left == ["card.json", "left_out.jsonl"], "nothing that people wrote"
 
 
 def test_a_service_tunes_once_somebody_agreed(database: Database, state: Path, start: Callable[..., Remote]) -> None:
@@ -192,3 +195,23 @@ def test_who_was_taken_for_dead_stops_and_leaves_the_run_alone(
         work()
     seen = read(database, run.id)
     assert (seen.status, seen.token) == (RunStatus.RUNNING, 2)
+
+
+def test_who_is_cancelled_while_taken_for_dead_is_cancelled(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job at a service has to be cancelled, too, and not where another process goes on with it."""
+    monkeypatch.setattr(worker, "BEAT", 0.01)
+    run = waiting(database)
+
+    def work() -> None:
+        with held(database, run.id) as holder:
+            with database.write() as session:
+                session.execute(update(RunRow).values(heartbeat=datetime.now(UTC) - runs.PATIENCE))
+                runs.cancel(session, run.id)
+            while True:
+                holder.report({"step": 1})
+
+    with pytest.raises(RunCancelledError):
+        work()
+    assert read(database, run.id).status is RunStatus.CANCELLED
