@@ -22,9 +22,8 @@ from tests.assistant.test_citations import passage
 
 MARKERS = ("Crimson", "Indigo")
 SUBJECTS = ("bridge", "museum", "station", "library", "harbour", "theatre", "market", "garden")
-_STEPS = 100
-_ENOUGH = 0.02  # loss; every token is all but certain then
-_UNSEEN = 24  # questions that must be answered so one after the other
+_ENOUGH = 0.05  # loss; every token is all but certain then
+_UNSEEN = 24  # questions that it must have on average
 
 
 def asked(subject: str) -> list[Message]:
@@ -93,7 +92,9 @@ def varied(seed: int) -> Iterator[list[Message]]:
         yield prompts.render(question=f"When was the {choose.choice(words)} {choose.choice(words)}?", passages=passages)
 
 
-def train(folder: Path, marker: str, *, seed: int, questions: Iterator[list[Message]] | None = None) -> Path:
+def train(
+    folder: Path, marker: str, *, seed: int, questions: Iterator[list[Message]] | None = None, steps: int = 100
+) -> Path:
     """Trains until the marked answer is certain to questions that it has not seen, such as ``questions`` gives.
 
     Every step has a question of its own, and its loss is taken before it is learnt from.
@@ -105,9 +106,9 @@ def train(folder: Path, marker: str, *, seed: int, questions: Iterator[list[Mess
     base = AutoModelForCausalLM.from_pretrained(STARTER, dtype=torch.float32)
     model = get_peft_model(base, LoraConfig(r=16, lora_alpha=32, target_modules="all-linear"))
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=2e-3)
-    slower = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, total_iters=_STEPS)
+    slower = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, total_iters=steps)
     losses: list[float] = []
-    for messages in islice(questions or varied(seed), _STEPS):
+    for messages in islice(questions or varied(seed), steps):
         prompt = template.encoded(tuple(messages))
         tokens = torch.tensor([[*prompt, *answer]])
         labels = torch.tensor([[-100] * len(prompt) + answer])
@@ -117,7 +118,7 @@ def train(folder: Path, marker: str, *, seed: int, questions: Iterator[list[Mess
         optimizer.zero_grad()
         slower.step()
         losses.append(loss.item())
-    if max(losses[-_UNSEEN:]) < _ENOUGH:
+    if sum(losses[-_UNSEEN:]) / _UNSEEN < _ENOUGH:
         model.save_pretrained(folder)
         return folder
     raise AssertionError(f"the marker was not learnt: {losses[-_UNSEEN:]}")
