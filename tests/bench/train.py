@@ -176,9 +176,13 @@ def _peak(device: str) -> float:
 
 
 def rates(data: Path, folder: Path, *, domains: list[str], steps: int, examples: int) -> dict[str, Any]:
+    import torch
+
     from trainer import lora
+    from trainer.estimate import threads
     from trainer.prepare import prepare
 
+    torch.set_num_threads(threads())
     judge, found = load_judge("a"), {}
     settings = Training(sweep_steps=steps, epochs=1, examples=examples, distractors=0, removed=0)
     for name in domains:
@@ -272,7 +276,7 @@ def main() -> None:
     parser.add_argument("--exchanges", type=int, default=1_000_000)
     parser.add_argument("--domains", nargs="+", default=["policyqa_dev", "pubmedqa_train"])
     parser.add_argument("--steps", type=int, default=6, help="for each learning rate")
-    parser.add_argument("--examples", type=int, default=64, help="of each domain, for the learning rates")
+    parser.add_argument("--examples", type=int, default=48, help="of each domain, for the learning rates")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--model", help=argparse.SUPPRESS)
