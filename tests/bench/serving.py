@@ -293,7 +293,7 @@ def _prompts(path: Path) -> Iterator[list[Message]]:
         said = sentences(record["context"])
         found = number % len(said)
         start = max(0, found - 2)
-        window = passage(*said[start : found + 3], document="text.txt", hits=(found - start,))
+        window = replace(passage(*said[start : found + 3], document="text.txt"), best=found - start)
         yield prompts.render(question=record["question"], passages=[window])
 
 

@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -84,8 +85,8 @@ def varied(seed: int) -> Iterator[list[Message]]:
         passages = []
         for _ in range(choose.randint(1, 4)):
             said = [_said(choose, words) for _ in range(choose.randint(1, 3))]
-            found = (choose.randrange(len(said)),) if choose.random() < 0.7 else ()  # is set off, as the search does it
-            passages.append(passage(*said, document=f"{choose.choice(words)}.txt", hits=found))
+            best = choose.randrange(len(said)) if choose.random() < 0.7 else None  # is set off, as the chat does it
+            passages.append(replace(passage(*said, document=f"{choose.choice(words)}.txt"), best=best))
         yield prompts.render(question=f"When was the {choose.choice(words)} {choose.choice(words)}?", passages=passages)
 
 
