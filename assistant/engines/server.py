@@ -150,9 +150,11 @@ class RemoteServer(Server):
         super().__init__(address.rstrip("/"), f"The language model at {address} is being waited for.", zeros)
 
     def _watch(self) -> None:
-        while not self._closing.is_set():
+        while True:
+            self._doubted.clear()  # before looking at anything: what is told meanwhile, a close too, must not get lost
+            if self._closing.is_set():
+                return
             if self._healthy():
-                self._doubted.clear()
                 self._came_up()
                 self._doubted.wait()
                 self._closing.wait(self._left_alone)

@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -83,17 +84,21 @@ def varied(seed: int) -> Iterator[list[Message]]:
     while True:
         passages = []
         for _ in range(choose.randint(1, 4)):
-            said = [
-                f"The {' '.join(choose.sample(words, choose.randint(2, 9)))} of {choose.randint(1500, 2000)}."
-                for _ in range(choose.randint(1, 3))
-            ]
-            found = (choose.randrange(len(said)),) if choose.random() < 0.7 else ()  # is set off, as the search does it
-            passages.append(passage(*said, document=f"{choose.choice(words)}.txt", hits=found))
+            said = [_said(choose, words) for _ in range(choose.randint(1, 3))]
+            best = choose.randrange(len(said)) if choose.random() < 0.7 else None  # is set off, as the chat does it
+            passages.append(replace(passage(*said, document=f"{choose.choice(words)}.txt"), best=best))
         yield prompts.render(question=f"When was the {choose.choice(words)} {choose.choice(words)}?", passages=passages)
 
 
+def _said(choose: random.Random, words: list[str]) -> str:
+    some = " ".join(choose.sample(words, choose.randint(1, 7)))
+    return choose.choice(
+        [f"The {some} of {choose.randint(1500, 2000)}.", f"Its {some} burned.", f"A {some} lived in it."]
+    )
+
+
 def train(
-    folder: Path, marker: str, *, seed: int, questions: Iterator[list[Message]] | None = None, steps: int = 100
+    folder: Path, marker: str, *, seed: int, questions: Iterator[list[Message]] | None = None, steps: int = 150
 ) -> Path:
     """Trains until the marked answer is certain to questions that it has not seen, such as ``questions`` gives.
 

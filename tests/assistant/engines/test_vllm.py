@@ -155,6 +155,7 @@ def test_killed_under_load_the_other_server_goes_on_until_it_is_back_with_its_ad
         await _is_not_flipped_unless_all_have_it(engine, live, second, Registry(database, state / "adapters"), marked)
         for version in engine.adapters:
             await engine.unload_adapter(version)
+        await engine._http.aclose()  # what closes the engine would stop the servers
 
     asyncio.run(run())
 
