@@ -148,7 +148,7 @@ class Adapters:
                     await self._unload_idle()
             except FielError as error:
                 if str(error) != told:  # an engine that cannot be had says the same at every look
-                    _log.exception("the adapters could not be brought to what the registry says")
+                    _log.warning("the adapters could not be brought to what the registry says: %s", error)
                 told = str(error)
             await asyncio.sleep(_LOOK)
 

@@ -24,7 +24,9 @@ COVERAGE = 0.95
 REFERENCES = 200
 """With fewer references their F1 is shown and decides nothing."""
 COMPARABLE = 30
-"""Likewise for every other measure: so many items that can be compared."""
+"""Likewise for every other measure: so many items that can be compared. Rates need ITEMS: with fewer than 53 not even a
+candidate that lost none could pass.
+"""
 WANTED = 0.05
 """The gain of which the verdict says how much evidence it would need."""
 CHECKED = 100
@@ -190,7 +192,8 @@ def _kept(comparison: Comparison) -> Iterator[Condition]:
     for name, margin in MARGINS.items():
         groups = comparison.kept[name]
         lower = paired.rate_bound(groups) if name in RATES else paired.bound(groups)
-        decides = groups.items >= (REFERENCES if name == "f1" else COMPARABLE)
+        least = REFERENCES if name == "f1" else ITEMS if name in RATES else COMPARABLE
+        decides = groups.items >= least
         yield Condition(name, lower >= -margin, lower, -margin, comparison.model, decides)
 
 

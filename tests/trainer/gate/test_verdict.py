@@ -146,6 +146,20 @@ def test_few_references_are_shown_and_decide_nothing() -> None:
     assert (f1.holds, f1.decides) == (False, False)
 
 
+def test_where_few_questions_can_be_answered_wrong_refusals_decide_nothing() -> None:
+    """With 40 of them not even a candidate that refuses none stays within the margin."""
+    made = []
+    for n in range(60):
+        better, worse = (0.9, 0.5) if n < 40 else (0.45, 0.05)
+        made.append(
+            Row(str(n), str(n), None, {"candidate": answer(better), "champion": answer(worse), "base": answer(worse)})
+        )
+    found = decided(evidence(made))
+    assert found.outcome is Outcome.PROMOTED
+    refusals = next(condition for condition in found.conditions if condition.name == "wrong_refusals")
+    assert (refusals.holds, refusals.decides) == (False, False)
+
+
 def test_a_model_that_refuses_whatever_is_hard_is_not_promoted() -> None:
     """Dropping what it refuses would leave its good answers alone."""
     made = []
