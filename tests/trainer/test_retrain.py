@@ -82,8 +82,10 @@ def test_an_empty_log_teaches_nothing_and_says_what_to_do(settings: Settings, da
 def test_killed_it_goes_on_and_ends_in_the_registry(
     log: Talk, settings: Settings, database: Database, state: Path
 ) -> None:
+    training = settings.training.model_copy(update={"epochs": 30})  # long enough to be seen at work
+    settings = settings.model_copy(update={"training": training})
     with database.write() as session:
-        parameters = {"model": settings.model, "training": settings.training.model_dump(mode="json"), "remote": {}}
+        parameters = {"model": settings.model, "training": training.model_dump(mode="json"), "remote": {}}
         run = runs.add(session, kind=retrain.KIND, seed=0, parameters=parameters)
     process = retrain.start(settings, run)
     while read(database, run.id).progress.get("phase") != "training":
