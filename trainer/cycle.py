@@ -19,34 +19,31 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sqlalchemy.orm import Session
 
-from assistant import ledger
 from assistant.engines.base import Engine, model_name
 from assistant.entailment import load_judge
 from assistant.errors import FielError, TooOftenError
 from assistant.records import CommandKind, CommandStatus, RunStatus
 from assistant.registry import Registry
 from assistant.settings import Settings, Training
-from assistant.store import adapters, gate, runs, samples, stages
+from assistant.store import adapters, gate, runs, stages
 from assistant.store.database import Database, open_database, sqlite_url
-from trainer import judging, proof, retrain, validate
+from trainer import decision, judging, proof, steps, validate
 from trainer.estimate import threads
 from trainer.examine import Examiner, engine_with
 from trainer.gate import screening, verdict
-from trainer.gate.comparison import Row, compare_models
+from trainer.gate.comparison import Row
 from trainer.gate.scores import Said
-from trainer.gate.verdict import GROUPS, ITEMS, Evidence, Outcome, Verdict
+from trainer.gate.verdict import GROUPS, ITEMS, Evidence, Outcome
 from trainer.worker import Holder, held, stand_back
 
 _log = logging.getLogger(__name__)
 
-BASE = "base"
 _CANARIES = 20
 _LOOK = 0.2
 _ASKS = 3  # times that a command is given which the program's end cut off
@@ -81,7 +78,7 @@ class Cycle:
         try:
             self._stage("collect", self._collect)
             if self._run.parameters.get("preview"):
-                raise _EndedError("not_tried", "preview", lines=retrain.estimate(self._state, self._run))
+                raise _EndedError("not_tried", "preview", lines=steps.estimate(self._state, self._run))
             self._stage("train", self._train)
             self._stage("screen", self._screen)
             self._stage("examine", self._examine)
@@ -118,45 +115,34 @@ class Cycle:
             yield session
 
     def _collect(self) -> Result:
-        card = retrain.collect(self._state, self._database, self._holder)
+        card = steps.collect(self._state, self._database, self._holder)
         return {"hash": card.hash, "card": {"examples": card.examples, "left_out": card.left_out, "of": card.of}}
 
     def _train(self) -> Result:
         collected = self._done["collect"]
         if not collected["card"]["examples"]["train"]:
             raise _EndedError("not_tried", "nothing_to_learn")
-        if collected["hash"] in self._known_datasets():
+        with self._database.read() as session:
+            known = decision.known_datasets(session, self._run)
+        if collected["hash"] in known:
             raise _EndedError("not_tried", "unchanged")
         if self._run.parameters["training"].get("trainer") == "openai":
             raise FielError(
                 "A cycle trains on this machine: nothing is sent to a service without somebody's word. Set "
                 "training.trainer to lora, or use launch.py retrain and promote the result by hand."
             )
-        added = retrain.registered(self._database, self._run, self._base)
+        added = steps.registered(self._database, self._run, self._base)
         if added is None:
-            retrain.train(self._state, self._holder)
+            steps.train(self._state, self._holder)
             self._reached("after_training")
-            added = retrain.register(self._state, self._database, self._run, self._base)
+            added = steps.register(self._state, self._database, self._run, self._base)
             self._reached("after_registered")
         manifest = json.loads((self._state / "adapters" / added.version / "manifest.json").read_text(encoding="utf-8"))
         return {"version": added.version, "training": manifest.get("training", {})}
 
-    def _known_datasets(self) -> set[str]:
-        """Those that an earlier cycle came to an end with."""
-        with self._database.read() as session:
-            return {
-                run.dataset_hash
-                for run in runs.latest(session, kind=self._run.kind, limit=1000)
-                if run.id != self._run.id
-                and run.status is RunStatus.DONE
-                and run.verdict
-                # What never reached the gate for want of a ticket or of items may be tried when there are.
-                and run.verdict["decided_by"] not in {"no_tickets", "items", "groups"}
-            }
-
     def _screen(self) -> Result:
         """Whether the candidate is better than the champion on validation, by the judge that does not gate."""
-        version, dataset = self._done["train"]["version"], retrain.work_folder(self._state, self._run.id) / "dataset"
+        version, dataset = self._done["train"]["version"], steps.work_folder(self._state, self._run.id) / "dataset"
         with self._database.read() as session:
             champion = adapters.champion(session, self._base)
             rolled_back = [a.version for a in adapters.for_base(session, self._base) if a.rolled_back]
@@ -211,7 +197,7 @@ class Cycle:
             raise _EndedError("not_tried", "no_tickets", told=str(error)) from error
         self._reached("after_ticket")
         version = self._done["train"]["version"]
-        models: dict[str, str | None] = {BASE: None, champion or BASE: champion, version: version}
+        models: dict[str, str | None] = {decision.BASE: None, champion or decision.BASE: champion, version: version}
         if proven is not None:
             models[proven] = proven
         rows, judge = asyncio.run(self._asked(items, models, version))
@@ -259,26 +245,14 @@ class Cycle:
         if found.awaits_canaries:
             canaries = self._canaries(version, rows)
             found = verdict.conclude(self._evidence(rows, canaries), found.gains, alpha=found.alpha)
-        return self._told_verdict(found)
+        with self._database.read() as session:
+            return decision.told(session, found, version, examined)
 
     def _evidence(self, rows: list[Row], canaries: tuple[bool, ...] = ()) -> Evidence:
-        examined, version = self._done["examine"], self._done["train"]["version"]
-        with self._database.read() as session:
-            checked, judged = proof.trust(session, examined["judge"])
+        candidate, examined = self._done["train"]["version"], self._done["examine"]
         supported = judging.supported_from(self._configuration)
-        others = {
-            name: compare_models(rows, candidate=version, other=name, threshold=supported)
-            for name in {BASE, examined["champion"] or BASE, *filter(None, [examined["proven"]])}
-        }
-        return Evidence(
-            champion=others[examined["champion"] or BASE],
-            base=others[BASE],
-            proven=others.get(examined["proven"]),
-            selected=examined["selected"],
-            checked=checked,
-            judged=judged,
-            canaries=canaries,
-        )
+        with self._database.read() as session:
+            return decision.evidence(session, rows, candidate, examined, supported=supported, canaries=canaries)
 
     def _canaries(self, version: str, rows: list[Row]) -> tuple[bool, ...]:
         """The serving engine loads it and asks it something; and it broke nothing that it was asked before."""
@@ -289,23 +263,6 @@ class Cycle:
             _log.warning("the serving engine does not take %s: %s", version, error)
             return (False, *answered)
         return (True, *answered)
-
-    def _told_verdict(self, found: Verdict) -> Result:
-        with self._database.read() as session:
-            left = ledger.left(gate.tickets(session), datetime.now(UTC))
-            counts = gate.counts(session)
-            checked = [agreement.as_json() for agreement in samples.agreements(session)]
-        sealed_share = max(found.items, 1) / max(counts["exchanges"], 1)
-        return found.as_json() | {
-            "candidate": self._done["train"]["version"],
-            "champion": self._done["examine"]["champion"],
-            "proven": self._done["examine"]["proven"],
-            "judge": self._done["examine"]["judge"],
-            "checked_by_people": checked,
-            "ticket": self._done["examine"]["ticket"],
-            "tickets_left": left,
-            "more_exchanges": math.ceil(found.more_items / sealed_share),
-        }
 
     def _promote(self) -> Result:
         version = self._done["train"]["version"]
@@ -350,7 +307,7 @@ class Cycle:
                 runs.report(session, self._run.id, token=self._run.token, dataset_hash=self._done["collect"]["hash"])
             runs.finish(session, self._run.id, token=self._run.token, status=RunStatus.DONE, verdict=decided)
         # It holds what people wrote; the registry knows which exchanges they were.
-        shutil.rmtree(retrain.work_folder(self._state, self._run.id), ignore_errors=True)
+        shutil.rmtree(steps.work_folder(self._state, self._run.id), ignore_errors=True)
         self._reached("after_end")
 
     def _unload(self, version: str) -> None:

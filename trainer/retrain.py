@@ -9,7 +9,6 @@ retraining is asked for again.
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import shutil
@@ -25,17 +24,15 @@ from typing import Any
 import torch
 from sqlalchemy.orm import Session
 
-from assistant import prompts
 from assistant.engines.base import model_name
 from assistant.entailment import load_judge
 from assistant.errors import BusyError, FielError
-from assistant.records import Adapter, Run, RunStatus
-from assistant.registry import Registry
-from assistant.settings import ROOT, Remote, Settings, Training
-from assistant.store import adapters, runs
+from assistant.records import Run, RunStatus
+from assistant.settings import ROOT, Settings, Training
+from assistant.store import runs
 from assistant.store.database import Database, open_database, sqlite_url
-from trainer import dataset, lora, remote
-from trainer.card import CARD, LEFT_OUT, Card
+from trainer import dataset, lora, remote, steps
+from trainer.card import CARD, LEFT_OUT
 from trainer.estimate import threads
 from trainer.prepare import prepare
 from trainer.work import Rates
@@ -45,7 +42,6 @@ KIND = "train"
 """Of the runs that this module starts and works on."""
 
 _LOOK = 0.5  # seconds between two looks at a run
-_GROWTH = 1.1  # by which the cost may have grown since it was agreed: people rate meanwhile
 _SHOWN = ("phase", "step", "steps", "loss", "validation_loss", "examples_per_second", "seconds_left", "event")
 
 
@@ -112,120 +108,14 @@ def start(settings: Settings, run: Run) -> subprocess.Popen[bytes]:
 def work(state: Path, database: Database, holder: Holder) -> None:
     """All of a run: collect, train, register."""
     run = holder.run
-    collect(state, database, holder)
-    base = train(state, holder)
-    added = register(state, database, run, base)
+    steps.collect(state, database, holder)
+    base = steps.train(state, holder)
+    added = steps.register(state, database, run, base)
     with database.write() as session:
         runs.report(
             session, run.id, token=run.token, stage="done", progress={"phase": "done", "version": added.version}
         )
         runs.finish(session, run.id, token=run.token, status=RunStatus.DONE)
-
-
-def work_folder(state: Path, run_id: int) -> Path:
-    return state / "training" / str(run_id)
-
-
-def collect(state: Path, database: Database, holder: Holder) -> Card:
-    """Makes the dataset of a run, unless an earlier process did."""
-    run, folder = holder.run, work_folder(state, holder.run.id)
-    holder.stage("collect")
-    if not (folder / "dataset" / CARD).exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob("incoming-*"):  # by a process that was killed
-            shutil.rmtree(left)
-        dataset.build(
-            database,
-            folder / "dataset",
-            judge=load_judge("a"),
-            settings=Training(**run.parameters["training"]),
-            seed=run.seed,
-            progress=lambda done, total: holder.report({"phase": "collecting", "step": done, "steps": total}),
-        )
-    return Card.read(folder / "dataset")
-
-
-def estimate(state: Path, run: Run) -> list[str]:
-    """What training on the dataset of a run would take, for people."""
-    folder = work_folder(state, run.id)
-    if not Card.read(folder / "dataset").examples["train"]:
-        return Card.read(folder / "dataset").lines()
-    memory = Rates(state / "training" / "rates.json", model_name(run.parameters["model"]))
-    settings = Training(**run.parameters["training"])
-    model = run.parameters["model"]
-    return prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples).lines()
-
-
-def train(state: Path, holder: Holder) -> str:
-    """Trains on the dataset of a run, unless an earlier process did; returns the base model's name."""
-    folder, settings = work_folder(state, holder.run.id), Training(**holder.run.parameters["training"])
-    holder.stage("train", dataset_hash=Card.read(folder / "dataset").hash)
-    there = settings.trainer == "openai"
-    return _there(folder, settings, holder) if there else _here(state, folder, settings, holder)
-
-
-def _here(state: Path, folder: Path, settings: Training, holder: Holder) -> str:
-    """Trains on this machine."""
-    model = holder.run.parameters["model"]
-    memory = Rates(state / "training" / "rates.json", model_name(model))
-    prepared = prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples)
-    if not (folder / "adapter").exists():
-        manifest = lora.train(
-            prepared,
-            folder / "adapter",
-            settings=settings,
-            seed=holder.run.seed,
-            judge=load_judge("a"),
-            rate=memory.rate,
-            report=holder.report,
-        )
-        if prepared.sweep:
-            memory.note(len(prepared.train.examples), manifest["rate"])
-    return model_name(model)
-
-
-def _there(folder: Path, settings: Training, holder: Holder) -> str:
-    """Has a model tuned at a service."""
-    key = {"key": os.environ.get("FIEL_REMOTE__KEY", "")}
-    service = Remote(**holder.run.parameters["remote"] | key)
-    offer = remote.prepare(folder / "dataset", remote=service, settings=settings, folder=folder / "upload")
-    if not (folder / "adapter").exists():
-        agreed = holder.run.parameters["agreed"] * _GROWTH
-        remote.train(offer, folder / "adapter", seed=holder.run.seed, agreed=agreed, report=holder.report)
-    return service.model
-
-
-def registered(database: Database, run: Run, base: str) -> Adapter | None:
-    """What an earlier process of the run put into the registry."""
-    with database.read() as session:
-        return next((adapter for adapter in adapters.for_base(session, base) if adapter.run_id == run.id), None)
-
-
-def register(state: Path, database: Database, run: Run, base: str) -> Adapter:
-    """Puts the adapter of a run into the registry, with what it learnt from, unless an earlier process did."""
-    folder = work_folder(state, run.id)
-    added = registered(database, run, base)
-    if added is None:
-        added = Registry(database, state / "adapters").add(
-            folder / "adapter",
-            base=base,
-            prompt_version=prompts.VERSION,
-            origin=f"run {run.id}",
-            run_id=run.id,
-            dataset_hash=Card.read(folder / "dataset").hash,
-            exchange_ids=learnt(folder / "dataset"),
-        )
-    shutil.rmtree(folder / "adapter", ignore_errors=True)  # the registry has it
-    return added
-
-
-def learnt(folder: Path) -> frozenset[str]:
-    """The ids of the exchanges that a dataset teaches."""
-    ids = set()
-    for name in ("train", "preferences", "undesirable"):
-        with (folder / f"{name}.jsonl").open(encoding="utf-8") as file:
-            ids |= {json.loads(line)["exchange"] for line in file}
-    return frozenset(ids)
 
 
 def _preview(settings: Settings, database: Database, say: Callable[[str], None]) -> float | None:
@@ -334,7 +224,7 @@ def _forget(state: Path, database: Database, run_id: int) -> None:
     with database.read() as session:
         if runs.get(session, run_id).status in {RunStatus.WAITING, RunStatus.RUNNING}:
             return  # it is gone on with, or is another process's
-    folder = work_folder(state, run_id)
+    folder = steps.work_folder(state, run_id)
     kept = {folder / "dataset" / name for name in (CARD, LEFT_OUT)}
     for path in folder.glob("*"):
         if path.name != "dataset":
@@ -346,7 +236,7 @@ def _forget(state: Path, database: Database, run_id: int) -> None:
 
 def _help(state: Path, run: Run) -> int:
     """The further processes of a training on several GPUs: they compute with the first one, which does all the rest."""
-    folder = work_folder(state, run.id)
+    folder = steps.work_folder(state, run.id)
     while not (folder / "dataset" / CARD).exists():
         time.sleep(_LOOK)
     model, settings = run.parameters["model"], Training(**run.parameters["training"])

@@ -36,7 +36,7 @@ def _minute(moment: datetime) -> str:
 
 
 _environment.filters["minute"] = _minute
-_environment.globals.update(counted=words.counted, redacted=REDACTED, answer_shown=markdown.shown)
+_environment.globals.update(counted=words.counted, told=words.told, redacted=REDACTED, answer_shown=markdown.shown)
 
 
 def page(request: Request, template: str, **values: Any) -> HTMLResponse:

@@ -8,13 +8,13 @@ from functools import cache
 from http.cookies import CookieError, SimpleCookie
 from types import ModuleType
 
-from assistant.words import en, pt
+from assistant.words import en, pt, training_pt
 from assistant.words.errors_pt import CHECKS, ERRORS
 
 LANGUAGES: Mapping[str, ModuleType] = {"en": en, "pt": pt}
 DEFAULT = "en"
 COOKIE = "fiel_language"
-_ERRORS = ERRORS | CHECKS
+_ERRORS = ERRORS | CHECKS | training_pt.ERRORS | training_pt.PHASES
 
 
 def chosen(headers: Mapping[str, str]) -> str:

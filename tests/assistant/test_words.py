@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from assistant import words
-from assistant.words import en, pt
-from assistant.words.errors_pt import ERRORS
+from assistant.words import en, errors_pt, pt, training_pt
 
 PAGES = Path(words.__file__).parent.parent
+TRAINER = PAGES.parent / "trainer"
+ERRORS = errors_pt.ERRORS | training_pt.ERRORS
 USED = re.compile(r"\b(?:words|w|said|table|words\.LANGUAGES\[[\w.]+\])\.([A-Z][A-Z_0-9]+)\b")
 
 
@@ -73,7 +74,7 @@ def test_the_persons_choice_wins() -> None:
 
 ROOTS = ("FielError", "SettingsError", "BusyError", "NotFoundError", "NotAllowedError", "TooOftenError", "InputError",
          "DocumentError", "EngineError", "ModelError", "EngineLostError", "ContextError")  # fmt: skip
-ON_THE_TERMINAL = {"cli.py", "settings.py", "state.py"}
+ON_THE_TERMINAL = {"cli.py", "settings.py", "state.py", "dataset.py"}
 """Modules whose errors are told before there is a page, or by the command line alone."""
 
 
@@ -87,9 +88,9 @@ def template(node: ast.expr) -> str | None:
 
 
 def errors_and_texts() -> tuple[set[str], set[str]]:
-    """The texts that errors are raised with, and all texts that stand anywhere in the package."""
+    """The texts that errors are raised with, and all texts that stand anywhere in the program or what a run works."""
     raised, texts = set(), set()
-    for file in PAGES.rglob("*.py"):
+    for file in [*PAGES.rglob("*.py"), *TRAINER.glob("*.py")]:
         if file.parent.name == "words":
             continue
         for node in ast.walk(ast.parse(file.read_text())):
@@ -108,6 +109,28 @@ def test_every_error_is_told_in_portuguese_and_no_translation_is_left_over() -> 
     assert raised - known == set()
     assert set(ERRORS) - texts - {"Line {}: {}"} == set()
     assert [text for text, told in ERRORS.items() if text.count("{}") != told.count("{}")] == []
+
+
+def test_where_a_run_is_is_told_in_portuguese() -> None:
+    phases = {
+        template(value)
+        for file in TRAINER.glob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        for value in _phases(node)
+    }
+    named = {"candidate", "champion"}  # put into them
+    assert phases - {None} == set(training_pt.PHASES) - named
+
+
+def _phases(node: ast.AST) -> list[ast.expr]:
+    """What this expression reports as the phase of a run."""
+    if isinstance(node, ast.Dict):
+        return [v for k, v in zip(node.keys, node.values, strict=True) if k is not None and template(k) == "phase"]
+    reports = {"phase", "_told", "told", "_answers"}
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute) and node.args:
+        name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+        return node.args[:1] if name in reports else []
+    return []
 
 
 def test_why_questions_wait_is_told_in_portuguese() -> None:

@@ -30,7 +30,7 @@ from assistant.store.database import Database, open_database, sqlite_url
 from tests.assistant.engines.markers import passage
 from tests.trainer.conftest import QUICK
 from tests.trainer.talk import Talk, _section, thing_of
-from trainer import cycle, retrain
+from trainer import cycle, steps
 from trainer.evaluate.items import Item
 from trainer.evaluate.scoring import Scores
 
@@ -104,7 +104,7 @@ def ask_for_cycle(database: Database, settings: Settings, adapter: Path | None =
     with database.write() as session:
         run = cycles.request(session, by="button", person_id=None, asked=asked)
     if adapter is not None:
-        shutil.copytree(adapter, retrain.work_folder(settings.state, run.id) / "adapter")
+        shutil.copytree(adapter, steps.work_folder(settings.state, run.id) / "adapter")
     return run
 
 

@@ -87,7 +87,7 @@ def verdict(database: Database, run: Run) -> dict[str, Any]:
 def champions(database: Database) -> list[str]:
     with database.read() as session:
         found = runs.latest(session)[0].parameters["model"]
-        rows = adapters.for_base(session, cycling.retrain.model_name(found))
+        rows = adapters.for_base(session, cycling.steps.model_name(found))
         return [row.version for row in rows if row.status is AdapterStatus.CHAMPION]
 
 
@@ -115,7 +115,7 @@ def test_a_faithful_candidate_is_promoted_and_its_proof_can_be_read(
     assert "Promoted: the candidate answers more faithfully" in page
     assert page.count("data:image/png;base64,") == 1  # nothing was trained here, so there are no curves
     assert "lives near" not in page  # it quotes nobody
-    assert not cycling.retrain.work_folder(settings.state, run.id).exists()
+    assert not cycling.steps.work_folder(settings.state, run.id).exists()
 
 
 def test_the_next_cycle_costs_nothing_while_there_is_nothing_new(
@@ -172,7 +172,7 @@ def test_a_deletion_during_training_keeps_the_candidate_from_going_live(
     run = cycling.ask_for_cycle(database, settings, faithful)
     killed_at(settings, run, "after_training")
     with database.write() as session:
-        learnt = cycling.retrain.learnt(cycling.retrain.work_folder(settings.state, run.id) / "dataset")
+        learnt = cycling.steps.learnt(cycling.steps.work_folder(settings.state, run.id) / "dataset")
         gone = sorted(learnt)[0]
         owner = session.get_one(forget.ExchangeRow, gone).person_id
         forget.exchange(session, gone, person_id=owner)

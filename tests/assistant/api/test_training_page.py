@@ -99,9 +99,11 @@ def test_a_verdict_is_told_in_plain_words(
 
 
 def test_a_failed_run_says_why(http: httpx.Client, database: Database) -> None:
-    number = run_of(database, status=RunStatus.FAILED, problem="The disk is full.")
-    assert "The disk is full." in page(http, f"/training/runs/{number}")
-    assert "The disk is full." in page(http, "/training")
+    number = run_of(database, status=RunStatus.FAILED, problem="training.four_bit needs a GPU.")
+    assert "training.four_bit needs a GPU." in page(http, f"/training/runs/{number}")
+    assert "training.four_bit needs a GPU." in page(http, "/training")
+    assert "training.four_bit precisa de uma GPU." in page(http, f"/training/runs/{number}", "pt")
+    assert "training.four_bit precisa de uma GPU." in page(http, "/training", "pt")
     assert http.get("/training/runs/99").status_code == 404
 
 

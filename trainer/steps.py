@@ -1,0 +1,130 @@
+"""The steps of a run that make an adapter: collect, train, register. One that an earlier process did is skipped."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from assistant import prompts
+from assistant.engines.base import model_name
+from assistant.entailment import load_judge
+from assistant.records import Adapter, Run
+from assistant.registry import Registry
+from assistant.settings import Remote, Training
+from assistant.store import adapters
+from assistant.store.database import Database
+from trainer import dataset, lora, remote
+from trainer.card import CARD, Card
+from trainer.prepare import prepare
+from trainer.work import Rates
+from trainer.worker import Holder
+
+_GROWTH = 1.1  # by which the cost may have grown since it was agreed: people rate meanwhile
+
+
+def work_folder(state: Path, run_id: int) -> Path:
+    return state / "training" / str(run_id)
+
+
+def collect(state: Path, database: Database, holder: Holder) -> Card:
+    """Makes the dataset of a run, unless an earlier process did."""
+    run, folder = holder.run, work_folder(state, holder.run.id)
+    holder.stage("collect")
+    if not (folder / "dataset" / CARD).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob("incoming-*"):  # by a process that was killed
+            shutil.rmtree(left)
+        dataset.build(
+            database,
+            folder / "dataset",
+            judge=load_judge("a"),
+            settings=Training(**run.parameters["training"]),
+            seed=run.seed,
+            progress=lambda done, total: holder.report({"phase": "collecting", "step": done, "steps": total}),
+        )
+    return Card.read(folder / "dataset")
+
+
+def estimate(state: Path, run: Run) -> list[str]:
+    """What training on the dataset of a run would take, for people."""
+    folder = work_folder(state, run.id)
+    if not Card.read(folder / "dataset").examples["train"]:
+        return Card.read(folder / "dataset").lines()
+    memory = Rates(state / "training" / "rates.json", model_name(run.parameters["model"]))
+    settings = Training(**run.parameters["training"])
+    model = run.parameters["model"]
+    return prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples).lines()
+
+
+def train(state: Path, holder: Holder) -> str:
+    """Trains on the dataset of a run, unless an earlier process did; returns the base model's name."""
+    folder, settings = work_folder(state, holder.run.id), Training(**holder.run.parameters["training"])
+    holder.stage("train", dataset_hash=Card.read(folder / "dataset").hash)
+    there = settings.trainer == "openai"
+    return _there(folder, settings, holder) if there else _here(state, folder, settings, holder)
+
+
+def _here(state: Path, folder: Path, settings: Training, holder: Holder) -> str:
+    """Trains on this machine."""
+    model = holder.run.parameters["model"]
+    memory = Rates(state / "training" / "rates.json", model_name(model))
+    prepared = prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples)
+    if not (folder / "adapter").exists():
+        manifest = lora.train(
+            prepared,
+            folder / "adapter",
+            settings=settings,
+            seed=holder.run.seed,
+            judge=load_judge("a"),
+            rate=memory.rate,
+            report=holder.report,
+        )
+        if prepared.sweep:
+            memory.note(len(prepared.train.examples), manifest["rate"])
+    return model_name(model)
+
+
+def _there(folder: Path, settings: Training, holder: Holder) -> str:
+    """Has a model tuned at a service."""
+    key = {"key": os.environ.get("FIEL_REMOTE__KEY", "")}
+    service = Remote(**holder.run.parameters["remote"] | key)
+    offer = remote.prepare(folder / "dataset", remote=service, settings=settings, folder=folder / "upload")
+    if not (folder / "adapter").exists():
+        agreed = holder.run.parameters["agreed"] * _GROWTH
+        remote.train(offer, folder / "adapter", seed=holder.run.seed, agreed=agreed, report=holder.report)
+    return service.model
+
+
+def registered(database: Database, run: Run, base: str) -> Adapter | None:
+    """What an earlier process of the run put into the registry."""
+    with database.read() as session:
+        return next((adapter for adapter in adapters.for_base(session, base) if adapter.run_id == run.id), None)
+
+
+def register(state: Path, database: Database, run: Run, base: str) -> Adapter:
+    """Puts the adapter of a run into the registry, with what it learnt from, unless an earlier process did."""
+    folder = work_folder(state, run.id)
+    added = registered(database, run, base)
+    if added is None:
+        added = Registry(database, state / "adapters").add(
+            folder / "adapter",
+            base=base,
+            prompt_version=prompts.VERSION,
+            origin=f"run {run.id}",
+            run_id=run.id,
+            dataset_hash=Card.read(folder / "dataset").hash,
+            exchange_ids=learnt(folder / "dataset"),
+        )
+    shutil.rmtree(folder / "adapter", ignore_errors=True)  # the registry has it
+    return added
+
+
+def learnt(folder: Path) -> frozenset[str]:
+    """The ids of the exchanges that a dataset teaches."""
+    ids = set()
+    for name in ("train", "preferences", "undesirable"):
+        with (folder / f"{name}.jsonl").open(encoding="utf-8") as file:
+            ids |= {json.loads(line)["exchange"] for line in file}
+    return frozenset(ids)
