@@ -6,13 +6,16 @@ import json
 import random
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+import numpy as np
+
 from assistant.documents.sentences import split
 from assistant.records import SHARED, Exchange, ExchangeStatus, Feedback, Passage, Review, Role, Timings
+from assistant.retrieval.embeddings import Embedder
 from assistant.splits import side_of
 from assistant.store import exchanges, ratings
 from assistant.store.database import Database, open_database, sqlite_url
@@ -26,8 +29,13 @@ _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def real(path: Path, questions: Path, *, limit: int, seed: int) -> Database:
-    """First answers of a SQuAD-like file as thumbs-up: the right passage first, another one of the file after it."""
-    draw = random.Random(seed)
+    """Questions of a SQuAD-like file, asked and answered as in a chat, each answer with a thumbs-up.
+
+    The right passage comes first, another one of the file after it, each with its sentence nearest to the question set
+    off. The answer is what a person would take from the passage: the sentence that holds the first answer of the file,
+    or that answer itself where none does.
+    """
+    draw, embedder = random.Random(seed), Embedder()
     rows = [row for row in lines(questions) if row["answers"]]
     rows = draw.sample(rows, min(limit, len(rows)))
     passages = [_passage(n, row["title"] or row["id"], row["context"]) for n, row in enumerate(rows, start=1)]
@@ -38,15 +46,27 @@ def real(path: Path, questions: Path, *, limit: int, seed: int) -> Database:
         session.flush()
         conversation = exchanges.add_conversation(session, person_id=person.id, title="bench").id
         for n, (row, passage) in enumerate(zip(rows, passages, strict=True)):
-            others = draw.sample([p for p in passages if p is not passage], _PASSAGES - 1)
-            answer = f"{row['answers'][0].strip()} [1]"
+            shown = (passage, *draw.sample([p for p in passages if p is not passage], _PASSAGES - 1))
+            question = row["question"]
             exchange = _exchange(
-                n, person.id, conversation, question=row["question"], passages=(passage, *others), answer=answer
-            )
+                n, person.id, conversation, question=question, answer=_answer(passage, row["answers"][0]),
+                passages=tuple(_with_best(embedder, question, each) for each in shown),
+            )  # fmt: skip
             exchanges.add(session, exchange)
             up = Feedback(value=1)
             ratings.rate(session, exchange.id, person_id=person.id, feedback=up, review=Review.ACCEPTED)
     return database
+
+
+def _answer(passage: Passage, gold: str) -> str:
+    sentences = (passage.text[start:end].strip() for _, start, end in passage.sentences)
+    return next((sentence for sentence in sentences if gold.strip() in sentence), gold.strip()) + " [1]"
+
+
+def _with_best(embedder: Embedder, question: str, passage: Passage) -> Passage:
+    texts = [passage.text[start:end] for _, start, end in passage.sentences]
+    asked, *found = embedder.embed([question, *texts])
+    return replace(passage, best=int(np.argmax([vector @ asked for vector in found])))
 
 
 def made_up(path: Path, size: int, *, seed: int) -> None:
