@@ -129,8 +129,9 @@ def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> 
     from assistant.api.server import Server
     from assistant.engines.starting import StartingEngine
 
-    host, port = listener.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104  (not what is listened on)
+    bound, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bound, bound)  # noqa: S104  (not what is listened on)
+    elsewhere = "" if host == bound else f" (on another machine with this one's name in place of {host})"
     address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     announcement = state.Server(address=address, pid=os.getpid(), token=state.new_token())
     with ExitStack() as stack:
@@ -140,7 +141,7 @@ def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> 
             name, token = first
             print(
                 f"Nobody has an account yet. Become the administrator {name!r} by choosing a password here, once, "
-                f"within three days:\n{address}/invitations/{token}",
+                f"within three days{elsewhere}:\n{address}/invitations/{token}",
                 flush=True,
             )
         app = api.create(services, local_token=announcement.token)
@@ -148,7 +149,6 @@ def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> 
             from assistant.ui.app import mount
 
             app = mount(app, services)
-        if page:
             stack.callback(_schedule(configuration, services).close)
         engine.start()  # last, because its imports take seconds: the page is there before
         stack.enter_context(state.announced(configuration.state, announcement))
@@ -187,7 +187,9 @@ def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services
     search = Search(database=database, vectors=vectors, embedder=embedder, settings=configuration.retrieval)
     library = Library(database=database, vectors=vectors, embedder=embedder, folder=folder, limits=configuration.limits)
     people = Accounts(database)
-    forgetting = Forgetting(database=database, library=library, accounts=people)
+    forgetting = Forgetting(
+        database=database, library=library, accounts=people, training=configuration.state / "training"
+    )
     stack.callback(forgetting.close)
     supporter = Supporter(database, _judge)
     supporter.start()

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 from assistant.accounts import Accounts
 from assistant.documents.ingest import Library
 from assistant.errors import FielError
 from assistant.records import Person
-from assistant.store import audit, exchanges, forget
+from assistant.store import audit, exchanges, forget, runs
 from assistant.store.database import Database
 
 _log = logging.getLogger(__name__)
 
+_KEPT = {"card.json", "left_out.jsonl"}  # of what a run collected: figures and ids, no texts
+
 
 class Forgetting:
-    """Deletes at once, and cleans the disk in the background. Thread-safe; call ``close`` at the end."""
+    """Deletes at once, and cleans the disk in the background. Thread-safe; call ``close`` at the end.
 
-    def __init__(self, *, database: Database, library: Library, accounts: Accounts) -> None:
+    ``training`` is the folder where runs work, each in one of its own.
+    """
+
+    def __init__(self, *, database: Database, library: Library, accounts: Accounts, training: Path) -> None:
         self._database = database
         self._library = library
         self._accounts = accounts
+        self._training = training
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="forgetting")
         self._last: Future[None] | None = None
 
@@ -73,7 +80,23 @@ class Forgetting:
 
     def _cleaned(self) -> None:
         try:
+            self._clean_work()
             self._library.wait_idle()  # deleted documents go in the background, too
             self._database.scrub()
         except FielError:
             _log.exception("what was deleted could not be cleaned from the disk yet")
+
+    def _clean_work(self) -> None:
+        """Removes what runs collected, except what a living one, which removes it at its end, still works on.
+
+        A run whose process died is ended: going on, it would learn from what is gone.
+        """
+        with self._database.write() as session:
+            for run in runs.dead(session):
+                runs.cancel(session, run.id)
+            alive = runs.alive(session)
+        for folder in self._training.glob("*/"):
+            if alive is None or folder.name != str(alive.id):
+                for path in folder.rglob("*"):
+                    if path.name not in _KEPT and path.is_file():
+                        path.unlink(missing_ok=True)

@@ -13,7 +13,6 @@ import asyncio
 import json
 import logging
 import math
-import shutil
 import signal
 import sys
 import time
@@ -294,7 +293,7 @@ class Cycle:
                 raise FielError(command.problem or f"The adapter {version} could not be changed.")
 
     def _finish(self, decided: Result) -> None:
-        """The report, and the end of the run; what only the work needed is removed."""
+        """The report, and the end of the run."""
         from trainer import report  # noqa: PLC0415  (with matplotlib, seconds to import)
 
         if "train" in self._done and decided["outcome"] != Outcome.PROMOTED:
@@ -306,8 +305,6 @@ class Cycle:
             if "collect" in self._done:
                 runs.report(session, self._run.id, token=self._run.token, dataset_hash=self._done["collect"]["hash"])
             runs.finish(session, self._run.id, token=self._run.token, status=RunStatus.DONE, verdict=decided)
-        # It holds what people wrote; the registry knows which exchanges they were.
-        shutil.rmtree(steps.work_folder(self._state, self._run.id), ignore_errors=True)
         self._reached("after_end")
 
     def _unload(self, version: str) -> None:
@@ -354,6 +351,8 @@ def work(configuration: Settings, database: Database, run_id: int) -> int:
     except FielError:
         _log.exception("the run ended")
         return 1
+    finally:
+        steps.clear(configuration.state, database, run_id)
     return 0
 
 

@@ -15,9 +15,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from assistant.settings import ROOT, Settings, Training
 from assistant.store import runs
 from assistant.store.database import Database, open_database, sqlite_url
 from trainer import dataset, lora, remote, steps
-from trainer.card import CARD, LEFT_OUT
+from trainer.card import CARD
 from trainer.estimate import threads
 from trainer.prepare import prepare
 from trainer.work import Rates
@@ -123,8 +123,8 @@ def _preview(settings: Settings, database: Database, say: Callable[[str], None])
 
     None: there is nothing to learn from. Raises FielError for what would be refused.
     """
-    with tempfile.TemporaryDirectory(dir=settings.state) as scratch:
-        folder = Path(scratch) / "dataset"
+    with _scratch(settings.state) as scratch:
+        folder = scratch / "dataset"
         judge, training = load_judge("a"), settings.training
         card = dataset.build(database, folder, judge=judge, settings=training, seed=0, progress=_counted(say))
         if not card.examples["train"]:
@@ -132,7 +132,7 @@ def _preview(settings: Settings, database: Database, say: Callable[[str], None])
             say("There is nothing to learn from yet. Rate answers, and accept ratings in the review queue.")
             return None
         if training.trainer == "openai":
-            offer = remote.prepare(folder, remote=settings.remote, settings=training, folder=Path(scratch) / "upload")
+            offer = remote.prepare(folder, remote=settings.remote, settings=training, folder=scratch / "upload")
             say("\n".join(offer.lines()))
             return offer.cost
         memory = Rates(settings.state / "training" / "rates.json", model_name(settings.model))
@@ -140,6 +140,18 @@ def _preview(settings: Settings, database: Database, say: Callable[[str], None])
         say("\n".join(prepared.lines()))
         prepared.estimate.check(training)
     return 0.0
+
+
+@contextmanager
+def _scratch(state: Path) -> Iterator[Path]:
+    """An empty folder for the block; what people wrote is in it, so one that a kill left goes with the next."""
+    scratch = state / "training" / "preview"
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _counted(say: Callable[[str], None]) -> dataset.Progress:
@@ -210,28 +222,13 @@ def main() -> int:
             with held(database, run.id, log=f"logs/run-{run.id}.log") as holder:
                 work(options.state, database, holder)
         finally:
-            _forget(options.state, database, run.id)
+            steps.clear(options.state, database, run.id)
     except FielError:
         logging.exception("the run ended")
         return 1
     finally:
         database.close()
     return 0
-
-
-def _forget(state: Path, database: Database, run_id: int) -> None:
-    """Removes what people wrote once a run has ended. The card stays; the registry knows which exchanges it were."""
-    with database.read() as session:
-        if runs.get(session, run_id).status in {RunStatus.WAITING, RunStatus.RUNNING}:
-            return  # it is gone on with, or is another process's
-    folder = steps.work_folder(state, run_id)
-    kept = {folder / "dataset" / name for name in (CARD, LEFT_OUT)}
-    for path in folder.glob("*"):
-        if path.name != "dataset":
-            shutil.rmtree(path, ignore_errors=True)
-    for path in folder.glob("dataset/*"):
-        if path not in kept:
-            path.unlink()
 
 
 def _help(state: Path, run: Run) -> int:

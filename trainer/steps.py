@@ -10,13 +10,13 @@ from pathlib import Path
 from assistant import prompts
 from assistant.engines.base import model_name
 from assistant.entailment import load_judge
-from assistant.records import Adapter, Run
+from assistant.records import Adapter, Run, RunStatus
 from assistant.registry import Registry
 from assistant.settings import Remote, Training
-from assistant.store import adapters
+from assistant.store import adapters, runs
 from assistant.store.database import Database
 from trainer import dataset, lora, remote
-from trainer.card import CARD, Card
+from trainer.card import CARD, LEFT_OUT, Card
 from trainer.prepare import prepare
 from trainer.work import Rates
 from trainer.worker import Holder
@@ -128,3 +128,18 @@ def learnt(folder: Path) -> frozenset[str]:
         with (folder / f"{name}.jsonl").open(encoding="utf-8") as file:
             ids |= {json.loads(line)["exchange"] for line in file}
     return frozenset(ids)
+
+
+def clear(state: Path, database: Database, run_id: int) -> None:
+    """Removes what people wrote, if the run has ended. The card stays; the registry knows which exchanges it were."""
+    with database.read() as session:
+        if runs.get(session, run_id).status in {RunStatus.WAITING, RunStatus.RUNNING}:
+            return  # it is gone on with, or is another process's
+    folder = work_folder(state, run_id)
+    kept = {folder / "dataset" / name for name in (CARD, LEFT_OUT)}
+    for path in folder.glob("*"):
+        if path.name != "dataset":
+            shutil.rmtree(path, ignore_errors=True)
+    for path in folder.glob("dataset/*"):
+        if path not in kept:
+            path.unlink()

@@ -116,13 +116,18 @@ def finish(
 
 
 def cancel(session: Session, run_id: int) -> None:
-    """Ends a run that waits or is dead at once, and asks the process of a living one to end it."""
+    """Ends a run that waits or is dead at once, and asks the process of a living one to end it.
+
+    What a dead one began at a service goes on there, so the run says which job that is.
+    """
     get(session, run_id)
     row = session.get_one(RunRow, run_id)
     if row.status == RunStatus.RUNNING and row.heartbeat is not None and row.heartbeat > datetime.now(UTC) - PATIENCE:
         row.cancelling = True
     elif row.status in {RunStatus.WAITING, RunStatus.RUNNING}:
         row.status, row.finished_at = RunStatus.CANCELLED, datetime.now(UTC)
+        if job := row.progress.get("job"):
+            row.problem = f"Its job {job} may still run at the service, and cost. Cancel it there."
 
 
 def _write(session: Session, run_id: int, token: int, **values: Any) -> None:

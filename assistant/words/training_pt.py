@@ -84,6 +84,9 @@ ERRORS = {
     ),
     "{} is there already; adapters never change.": "{} já existe; adaptadores nunca mudam.",
     # A service
+    "Its job {} may still run at the service, and cost. Cancel it there.": (
+        "O trabalho {} dela talvez ainda esteja em curso no serviço, e custe. Cancele-o lá."
+    ),
     "OpenAI asks for {} examples at least; there are {}.": "A OpenAI pede ao menos {} exemplos; há {}.",
     "This would cost about ${}, more than the ${} agreed. Nothing was sent.": (
         "Isto custaria cerca de ${}, mais que os ${} combinados. Nada foi enviado."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,12 @@ from assistant.documents.ingest import Library
 from assistant.errors import NotAllowedError, NotFoundError
 from assistant.feedback import Ratings
 from assistant.forgetting import Forgetting
-from assistant.records import Exchange, Feedback, Person, Role, SentenceSupport, Support
+from assistant.records import Exchange, Feedback, Person, Role, RunStatus, SentenceSupport, Support
 from assistant.settings import Review as Settings
 from assistant.store import accounts as store
-from assistant.store import adapters, exchanges, support
+from assistant.store import adapters, exchanges, runs, support
 from assistant.store.database import Database
-from assistant.store.tables import ExchangeDocumentRow, ExchangeRow, ForgottenRow
+from assistant.store.tables import ExchangeDocumentRow, ExchangeRow, ForgottenRow, RunRow
 from tests.assistant.store.test_exchanges import exchange_of
 
 PLANTED = "Xylothorax"
@@ -33,8 +34,8 @@ def accounts(database: Database) -> Accounts:
 
 
 @pytest.fixture
-def forgetting(database: Database, library: Library, accounts: Accounts) -> Iterator[Forgetting]:
-    opened = Forgetting(database=database, library=library, accounts=accounts)
+def forgetting(database: Database, library: Library, accounts: Accounts, state: Path) -> Iterator[Forgetting]:
+    opened = Forgetting(database=database, library=library, accounts=accounts, training=state / "training")
     yield opened
     opened.close()
 
@@ -120,6 +121,32 @@ def test_a_deleted_conversation(
     forgetting.wait()
     assert holding() == []
     assert forgotten(database) == {exchange.id}
+
+
+@pytest.mark.parametrize("alive", [False, True])
+def test_what_a_run_collected(  # noqa: PLR0917
+    database: Database, forgetting: Forgetting, ana: Person, state: Path, holding: Callable[[], list[str]], alive: bool
+) -> None:
+    exchange = told(database, ana, ASK_IN.format(PLANTED))
+    with database.write() as session:
+        run = runs.claim(session, runs.add(session, kind="cycle", seed=0).id)
+        if not alive:
+            session.get_one(RunRow, run.id).heartbeat = datetime.now(UTC) - 2 * runs.PATIENCE
+    dataset, preview = state / "training" / str(run.id) / "dataset", state / "training" / "preview"
+    for folder in (dataset, preview):
+        folder.mkdir(parents=True)
+        (folder / "train.jsonl").write_text(PLANTED)
+        (folder / "card.json").write_text("{}")
+    forgetting.exchange(exchange.id, person=ana)
+    forgetting.wait()
+    assert (dataset / "card.json").exists()
+    assert not (preview / "train.jsonl").exists()
+    with database.read() as session:
+        status = runs.get(session, run.id).status
+    if alive:  # it removes what it works on at its end
+        assert (holding(), status) == ([f"training/{run.id}/dataset/train.jsonl"], RunStatus.RUNNING)
+    else:
+        assert (holding(), status) == ([], RunStatus.CANCELLED)
 
 
 def test_adapters_that_saw_what_is_deleted_are_affected(

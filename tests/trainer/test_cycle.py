@@ -115,7 +115,25 @@ def test_a_faithful_candidate_is_promoted_and_its_proof_can_be_read(
     assert "Promoted: the candidate answers more faithfully" in page
     assert page.count("data:image/png;base64,") == 1  # nothing was trained here, so there are no curves
     assert "lives near" not in page  # it quotes nobody
-    assert not cycling.steps.work_folder(settings.state, run.id).exists()
+    assert texts(settings, run) == set()
+
+
+def test_a_cycle_that_fails_leaves_no_text(
+    log: Talk, settings: Settings, database: Database, served: Adapters, faithful: Path
+) -> None:
+    sent = settings.model_copy(update={"training": settings.training.model_copy(update={"trainer": "openai"})})
+    run = cycling.ask_for_cycle(database, sent, faithful)
+    assert cycling.work(sent, run.id) == 1
+    with database.read() as session:
+        assert "nothing is sent to a service" in (runs.get(session, run.id).problem or "")
+    assert (cycling.steps.work_folder(settings.state, run.id) / "dataset" / "card.json").exists()
+    assert texts(settings, run) == set()
+
+
+def texts(settings: Settings, run: Run) -> set[str]:
+    """The files that a run left, but for the card of its dataset."""
+    files = {path.name for path in cycling.steps.work_folder(settings.state, run.id).rglob("*") if path.is_file()}
+    return files - {"card.json", "left_out.jsonl"}
 
 
 def test_the_next_cycle_costs_nothing_while_there_is_nothing_new(

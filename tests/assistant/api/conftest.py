@@ -108,7 +108,7 @@ def services(
     accounts = Accounts(database)
     settings = Settings(state=state, limits=Limits(file_mb=1))
     adapters = adapters_of(database, engine)
-    forgetting = Forgetting(database=database, library=library, accounts=accounts)
+    forgetting = Forgetting(database=database, library=library, accounts=accounts, training=state / "training")
     yield Services(
         settings=settings,
         database=database,

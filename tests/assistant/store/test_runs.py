@@ -75,6 +75,7 @@ def test_cancelling_asks_the_living_and_ends_the_rest(database: Database) -> Non
     fall_silent(database, silent)
     running = claim(database, running)
     with database.write() as session:
+        session.get_one(RunRow, silent.id).progress = {"job": "ftjob-7"}
         for run in (waiting, running, silent):
             runs.cancel(session, run.id)
         assert runs.report(session, running.id, token=running.token), "it hears of it with its next sign of life"
@@ -83,3 +84,5 @@ def test_cancelling_asks_the_living_and_ends_the_rest(database: Database) -> Non
         runs.finish(session, running.id, token=running.token, status=RunStatus.CANCELLED)
         runs.cancel(session, running.id)
         assert runs.get(session, running.id).status is RunStatus.CANCELLED
+        assert "ftjob-7 may still run" in (runs.get(session, silent.id).problem or "")
+        assert runs.get(session, waiting.id).problem is None
