@@ -15,7 +15,7 @@ from contextlib import aclosing, contextmanager, suppress
 
 from assistant import prompts
 from assistant.engines.base import Engine, Sampling
-from assistant.errors import EngineError, FielError, InputError, ModelError, NotAllowedError
+from assistant.errors import EngineError, FielError, InputError, ModelError
 from assistant.records import Adapter, Command, CommandKind, Exchange, Message, Passage
 from assistant.registry import Registry
 from assistant.store import adapters, audit
@@ -86,26 +86,40 @@ class Adapters:
         finally:
             self._answering[version] -= 1
 
-    async def promote(self, version: str, *, person_id: int | None, reason: str = "") -> None:
+    async def promote(self, version: str, *, person_id: int | None, reason: str = "", by_gate: bool = False) -> None:
         """Makes a version the champion. Whatever goes wrong before the flip changes nothing.
 
-        ``reason`` is what a person gave who promotes by hand.
+        ``reason`` is what a person gave who promotes by hand. ``by_gate``: only if what the gate proved holds still,
+        else NotAllowedError.
         Raises NotFoundError, InputError for one of another base or prompt, and ModelError when it cannot be served.
         """
         await self.ready()
         async with self._lock:
             await self._make_ready(version)
-            await asyncio.to_thread(self._commit_promotion, version, person_id, reason)
+            await asyncio.to_thread(self._commit_promotion, version, person_id, reason, by_gate)
             await self._flip(version)
 
-    async def rollback(self, *, person_id: int | None, reason: str = "") -> None:
-        """Makes the champion's predecessor the champion. Raises NotFoundError when the base model is live."""
+    async def rollback(self, *, person_id: int | None, reason: str = "", seen: str | None = None) -> None:
+        """Makes the champion's predecessor the champion; one that cannot be served is passed over.
+
+        ``seen`` is the champion that a person wants to have gone. Raises NotFoundError when the base model is the
+        champion, and InputError when another one is than was seen: it was rolled back already.
+        """
         await self.ready()
         async with self._lock:
-            before = await asyncio.to_thread(self._before)
-            if before is not None:
-                await self._make_ready(before)
-            await asyncio.to_thread(self._commit_rollback, person_id, reason)
+            line = [adapter.version for adapter in await asyncio.to_thread(self._line)]
+            if seen is not None and seen not in line[:1]:
+                raise InputError(f"The adapter {seen} does not answer any more. Look again.")
+            before = None
+            for version in line[1:]:
+                try:
+                    await self._make_ready(version)
+                except (ModelError, InputError):
+                    _log.exception("the rollback passes over %s", version)
+                else:
+                    before = version
+                    break
+            await asyncio.to_thread(self._commit_rollback, before, person_id, reason)
             await self._flip(before)
 
     async def forget(self, *, person_id: int) -> list[str]:
@@ -161,7 +175,6 @@ class Adapters:
         version = self._live
         if version is None or not self._watch.breaks(version):
             return
-        self._watch.forget(version)
         line = await asyncio.to_thread(self._line)
         if not line or line[0].version != version:
             return  # it answers for the champion, which could not be loaded
@@ -170,7 +183,8 @@ class Adapters:
         except EngineError:
             return
         _log.error("%s IS TAKEN BACK: half of its latest answers were empty, endless or failed", version)
-        await self.rollback(person_id=None, reason=adapters.BROKE)
+        await self.rollback(person_id=None, reason=adapters.BROKE, seen=version)
+        self._watch.forget(version)
 
     async def _reconcile(self) -> None:
         """After a start of the engine: the champion, or the first of its predecessors that can be served, goes live."""
@@ -233,6 +247,8 @@ class Adapters:
 
     async def _flip(self, version: str | None) -> None:
         self._live, self._problem = version, None
+        if version is not None:
+            self._guests.discard(version)  # whoever measured it is done, and it stays for as long as it answers
         _log.info("%s answers from now on", version or "the base model")
         await self._warm_up()
 
@@ -264,9 +280,8 @@ class Adapters:
             elif command.version is None:
                 raise InputError("A version is missing.")
             elif command.kind is CommandKind.PROMOTE:
-                if command.person_id is None and not await asyncio.to_thread(self._proven, command.version):
-                    raise NotAllowedError(f"The adapter {command.version} did not pass the gate.")
-                await self.promote(command.version, person_id=command.person_id)
+                by_gate = command.person_id is None
+                await self.promote(command.version, person_id=command.person_id, by_gate=by_gate)
             elif command.kind is CommandKind.LOAD:
                 await self.load(command.version)
             else:
@@ -287,10 +302,6 @@ class Adapters:
         with self._database.read() as session:
             return adapters.unaffected(session, self._engine.model)
 
-    def _proven(self, version: str) -> bool:
-        with self._database.read() as session:
-            return adapters.get(session, version).proven
-
     def _next_command(self) -> Command | None:
         with self._database.read() as session:  # most looks find nothing, and take no lock for it
             if not adapters.any_waiting(session):
@@ -302,13 +313,16 @@ class Adapters:
         with self._database.write() as session:
             adapters.finish(session, command.id, problem=problem)
 
-    def _commit_promotion(self, version: str, person_id: int | None, reason: str) -> None:
+    def _commit_promotion(self, version: str, person_id: int | None, reason: str, by_gate: bool) -> None:
         with self._database.write() as session:
-            adapters.promote(session, version, person_id=person_id, reason=reason)
+            if by_gate:
+                adapters.promote_proven(session, version)
+            else:
+                adapters.promote(session, version, person_id=person_id, reason=reason)
 
-    def _commit_rollback(self, person_id: int | None, reason: str) -> None:
+    def _commit_rollback(self, to: str | None, person_id: int | None, reason: str) -> None:
         with self._database.write() as session:
-            adapters.roll_back(session, self._engine.model, person_id=person_id, reason=reason)
+            adapters.roll_back(session, self._engine.model, to=to, person_id=person_id, reason=reason)
 
     def _commit_forgetting(self, person_id: int) -> list[str]:
         with self._database.write() as session:

@@ -74,6 +74,8 @@ def verify(backup: Path) -> None:
 def restore(backup: Path, folder: Path) -> Path | None:
     """Makes the state folder what it was when the backup was taken; what it held goes into a folder in it.
 
+    What was spent stays spent: the tickets of the gate, and which of its items somebody opened, are carried over.
+
     Returns that folder, None if there was nothing. Raises InputError for a backup that is not whole, BusyError while a
     program uses the folder, FielError when it cannot be written. A restore that is cut off keeps the program from
     starting until it was done again.
@@ -90,6 +92,8 @@ def restore(backup: Path, folder: Path) -> Path | None:
             for entry in sorted(copied.iterdir()):
                 if entry.name != _MANIFEST:
                     entry.rename(folder / entry.name)
+            if before is not None:
+                _carry_over(before / _DATABASE, folder / _DATABASE)
             shutil.rmtree(copied)
             state.set_restoring(folder, going_on=False)
         except OSError as error:
@@ -107,6 +111,32 @@ def _put_aside(folder: Path) -> Path | None:
     for path in there:
         path.rename(before / path.name)
     return before
+
+
+def _carry_over(before: Path, restored: Path) -> None:
+    """Whoever could get tickets back by restoring an older state could try until chance promotes something."""
+    if not before.exists():
+        return
+    with closing(sqlite3.connect(restored, isolation_level=None)) as database:
+        database.execute("ATTACH ? AS past", (str(before),))
+        for table in ("tickets", "gate_opened"):
+            here, there = (_columns(database, schema, table) for schema in ("main", "past"))
+            if shared := ", ".join(name for name in here if name in there and name != "number"):
+                database.execute(f"INSERT OR IGNORE INTO main.{table} ({shared}) SELECT {shared} FROM past.{table}")  # noqa: S608
+        # No new run may have the number of one that a ticket belongs to.
+        latest = [
+            row[0]
+            for schema in ("main", "past")
+            for row in database.execute(f"SELECT seq FROM {schema}.sqlite_sequence WHERE name = 'runs'")  # noqa: S608
+        ]
+        if latest:
+            database.execute("DELETE FROM main.sqlite_sequence WHERE name = 'runs'")
+            database.execute("INSERT INTO main.sqlite_sequence (name, seq) VALUES ('runs', ?)", (max(latest),))
+
+
+def _columns(database: sqlite3.Connection, schema: str, table: str) -> list[str]:
+    """None where an older version knew no such table."""
+    return [row[1] for row in database.execute(f"PRAGMA {schema}.table_info({table})")]
 
 
 def _copy_database(source: Path, target: Path) -> None:

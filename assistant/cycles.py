@@ -115,7 +115,8 @@ def accepted(session: Session) -> int:
 
 def newly_accepted(session: Session) -> int:
     """How many ratings were accepted since the last cycle was asked for."""
-    last = next(iter(runs.latest(session, kind=KIND, limit=1)), None)
+    cycles = (run for run in runs.latest(session, kind=KIND) if not run.parameters.get("preview"))
+    last = next(cycles, None)
     return accepted(session) - (int(last.parameters.get("accepted", 0)) if last else 0)
 
 

@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session
 from assistant.engines.base import Engine, model_name
 from assistant.entailment import load_judge
 from assistant.errors import FielError, TooOftenError
-from assistant.records import CommandKind, CommandStatus, RunStatus
+from assistant.records import AdapterStatus, CommandKind, CommandStatus, RunStatus
 from assistant.registry import Registry
 from assistant.settings import Settings, Training
 from assistant.store import adapters, gate, runs, stages
@@ -122,8 +122,8 @@ class Cycle:
         if not collected["card"]["examples"]["train"]:
             raise _EndedError("not_tried", "nothing_to_learn")
         with self._database.read() as session:
-            known = decision.known_datasets(session, self._run)
-        if collected["hash"] in known:
+            tried = decision.tried(session, self._run)
+        if collected["hash"] in tried:
             raise _EndedError("not_tried", "unchanged")
         if self._run.parameters["training"].get("trainer") == "openai":
             raise FielError(
@@ -146,7 +146,7 @@ class Cycle:
             champion = adapters.champion(session, self._base)
             rolled_back = [a.version for a in adapters.for_base(session, self._base) if a.rolled_back]
             lost, mine = adapters.exchanges_of(session, rolled_back), adapters.exchanges_of(session, [version])
-            tried = [ticket.dataset_hash for ticket in gate.tickets(session) if ticket.run_id != self._run.id]
+            tried = decision.tried(session, self._run)
         shown = asyncio.run(self._validated(dataset / "validation.jsonl", version, champion))
         self._keep_texts(shown)
         gains = [each["candidate"] - each["champion"] for each in shown]
@@ -267,9 +267,10 @@ class Cycle:
         version = self._done["train"]["version"]
         self._stop_if_affected()
         with self._database.read() as session:
-            live = adapters.champion(session, self._base)
-        if live not in (version, self._done["examine"]["champion"]):
-            raise _EndedError("not_tried", "changed")  # the proof was against another one
+            live, mine = adapters.champion(session, self._base), adapters.get(session, version)
+        changed = mine.rolled_back or mine.status is AdapterStatus.WITHDRAWN
+        if changed or live not in (version, self._done["examine"]["champion"]):
+            raise _EndedError("not_tried", "changed")  # the proof was against another one, or people decided meanwhile
         if live != version:
             self._command(CommandKind.PROMOTE, version)
         return {"before": self._done["examine"]["champion"]}

@@ -14,25 +14,37 @@ from assistant.records import Run, RunStatus
 from assistant.store import gate, runs, samples
 from trainer import proof
 from trainer.gate.comparison import Row, compare_models
-from trainer.gate.verdict import Evidence, Verdict
+from trainer.gate.verdict import Evidence, Outcome, Verdict
 
 BASE = "base"
 """The name under which the model without an adapter answers in the gate."""
 
 
-def known_datasets(session: Session, run: Run) -> set[str | None]:
-    """Those that an earlier cycle came to an end with.
+def tried(session: Session, run: Run) -> set[str | None]:
+    """The datasets that a ticket was spent on, or that an earlier cycle came to an end with.
 
-    What never reached the gate for want of a ticket or of items is none: it may be tried when there are.
+    What never reached the gate for want of a ticket or of items may be tried when there are, and what its evidence was
+    too short for, with another ticket, once the gate has as many more items as that verdict asked for.
     """
-    return {
-        earlier.dataset_hash
+    ended = [
+        (earlier.dataset_hash, earlier.verdict)
         for earlier in runs.latest(session, kind=run.kind, limit=1000)
         if earlier.id != run.id
         and earlier.status is RunStatus.DONE
+        and not earlier.parameters.get("preview")
         and earlier.verdict
-        and earlier.verdict["decided_by"] not in {"no_tickets", "items", "groups"}
+    ]
+    spent: set[str | None] = {ticket.dataset_hash for ticket in gate.tickets(session) if ticket.run_id != run.id}
+    known: set[str | None] = {
+        hash_ for hash_, verdict in ended if verdict["decided_by"] not in {"no_tickets", "items", "groups"}
     }
+    items = len(proof.items(session))
+    return (known | spent) - {hash_ for hash_, verdict in ended if _outgrown(verdict, items)}
+
+
+def _outgrown(verdict: Mapping[str, Any], items: int) -> bool:
+    more: int = verdict.get("more_items", 0)
+    return bool(verdict["outcome"] == Outcome.NOT_ENOUGH and 0 < more <= items - verdict["items"])
 
 
 def evidence(

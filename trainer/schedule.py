@@ -74,8 +74,14 @@ class Scheduler:
         if self._ticks.running:
             self._ticks.shutdown(wait=True)
         if self._child is not None:
-            self._child[1].terminate()
-            self._child[1].wait()
+            run_id, process = self._child
+            stopped = process.poll() is None
+            process.terminate()
+            process.wait()
+            if stopped:  # it did not die by itself
+                with self._database.write() as session:
+                    made = _made(session, run_id)
+                    stages.finish(session, run_id, _ATTEMPTS, {"number": max(0, made - 1)})
 
     def look(self, now: datetime | None = None) -> None:
         """One look: asks for a cycle if one is due, and starts what waits."""
@@ -165,7 +171,7 @@ def _due(session: Session, wanted: Schedule, since: datetime, now: datetime) -> 
 
 def _counted(session: Session, run: Run) -> bool:
     """Counts an attempt; False, and the run has failed, when there were too many."""
-    made = stages.finished(session, run.id).get(_ATTEMPTS, {}).get("number", 0)
+    made = _made(session, run.id)
     if made >= ATTEMPTS:
         row = session.get_one(RunRow, run.id)
         row.status, row.finished_at = RunStatus.FAILED, datetime.now(UTC)
@@ -173,6 +179,11 @@ def _counted(session: Session, run: Run) -> bool:
         return False
     stages.finish(session, run.id, _ATTEMPTS, {"number": made + 1})
     return True
+
+
+def _made(session: Session, run_id: int) -> int:
+    number: int = stages.finished(session, run_id).get(_ATTEMPTS, {}).get("number", 0)
+    return number
 
 
 def _trigger(cron: str) -> CronTrigger:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from assistant.errors import FielError, LeaseLostError, RunCancelledError
+from assistant.errors import BusyError, FielError, LeaseLostError, RunCancelledError
 from assistant.records import Run, RunStatus
 from assistant.store import runs
 from assistant.store.database import Database
@@ -107,6 +107,8 @@ def held(database: Database, run_id: int, *, log: str = "") -> Iterator[Holder]:
         with suppress(LeaseLostError):  # it has ended already
             _finish(database, run, RunStatus.CANCELLED, None)
         raise
+    except BusyError:
+        raise  # a database that is busy for long: the run is gone on with, as after a kill
     except BaseException as error:
         holder.close()
         told = str(error) if isinstance(error, FielError) else "The training failed unexpectedly; the log says more."

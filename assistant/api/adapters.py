@@ -34,10 +34,17 @@ async def list_adapters(services: Parts) -> dict[str, Any]:
         }
 
 
+class RollbackBody(Body):
+    seen: Annotated[str, Field(max_length=80)] | None = None
+
+
 @router.post("/rollback")
-async def roll_back(services: Parts, person: Me) -> dict[str, Any]:
-    """Makes the champion's predecessor the champion. Answers that are being streamed are not disturbed."""
-    await services.adapters.rollback(person_id=person.id)
+async def roll_back(services: Parts, person: Me, body: RollbackBody | None = None) -> dict[str, Any]:
+    """Makes the champion's predecessor the champion. Answers that are being streamed are not disturbed.
+
+    With ``seen``, the champion that is to go, asking twice rolls back once: 422 if another one is the champion by then.
+    """
+    await services.adapters.rollback(person_id=person.id, seen=body.seen if body else None)
     return {"live": services.adapters.live}
 
 

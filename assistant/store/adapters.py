@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.orm import Session
 
-from assistant.errors import InputError, NotFoundError
+from assistant.errors import InputError, NotAllowedError, NotFoundError
 from assistant.records import Adapter, AdapterService, AdapterStatus, Command, CommandKind, CommandStatus
-from assistant.store import audit
+from assistant.store import audit, stages
 from assistant.store.tables import (
     AdapterExchangeRow,
     AdapterRow,
@@ -113,22 +113,44 @@ def promote(session: Session, version: str, *, person_id: int | None, reason: st
     audit.record(session, "adapter.promote", person_id=person_id, subject=version)
 
 
-def roll_back(session: Session, base: str, *, person_id: int | None, reason: str = "") -> None:
-    """Makes the champion's predecessor the champion, with an entry in the audit log; withdrawn ones are passed over."""
+def promote_proven(session: Session, version: str) -> None:
+    """Makes a version the champion that the gate proved better than the one before.
+
+    Raises NotAllowedError when that proof does not hold any more: it is checked in the transaction that makes it live.
+    """
+    adapter = get(session, version)
+    live = champion(session, adapter.base)
+    examined = stages.finished(session, adapter.run_id).get("examine") if adapter.run_id is not None else None
+    against = examined["champion"] if examined is not None else live
+    if not adapter.proven:
+        raise NotAllowedError(f"The adapter {version} did not pass the gate.")
+    if adapter.affected_at is not None:
+        raise NotAllowedError(f"The adapter {version} learnt from what was deleted since.")
+    if adapter.rolled_back or live not in (version, against):
+        raise NotAllowedError(f"The adapters were changed since {version} was proven, so nothing is proven any more.")
+    promote(session, version, person_id=None)
+
+
+def roll_back(session: Session, base: str, *, to: str | None, person_id: int | None, reason: str = "") -> None:
+    """Makes ``to``, a predecessor of the champion or None, the champion, with an entry in the audit log."""
     live = champion(session, base)
     if live is None:
         raise NotFoundError("The base model itself answers: there is nothing to roll back to.")
     row = _row(session, live)
     row.rolled_back = True
-    _set_champion(session, base, before(session, base), person_id=person_id, reason=reason)
+    _set_champion(session, base, to, person_id=person_id, reason=reason)
     audit.record(session, "adapter.rollback", person_id=person_id, subject=live)
 
 
 def decide(session: Session, version: str, *, proven: bool) -> None:
-    """Notes what the gate said of a version: it may be promoted without anybody asking, or it is rejected."""
+    """Notes what the gate said of a version: it may be promoted without anybody asking, or it is rejected.
+
+    What people made of it meanwhile stays: one that was withdrawn, or that somebody made the champion.
+    """
     row = _row(session, version)
     row.proven = proven
-    row.status = AdapterStatus.CANDIDATE if proven else AdapterStatus.REJECTED
+    if row.status == AdapterStatus.CANDIDATE and not proven:
+        row.status = AdapterStatus.REJECTED
 
 
 def withdraw(session: Session, version: str, *, person_id: int) -> None:

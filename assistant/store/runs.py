@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from assistant.errors import BusyError, InputError, LeaseLostError, NotFoundError
@@ -53,15 +53,13 @@ def latest(session: Session, *, kind: str | None = None, limit: int = 50) -> lis
 
 def alive(session: Session) -> Run | None:
     """The run that a living process holds, if any."""
-    since = datetime.now(UTC) - PATIENCE
-    row = session.scalar(select(RunRow).where(RunRow.status == RunStatus.RUNNING, RunRow.heartbeat > since).limit(1))
+    row = session.scalar(select(RunRow).where(RunRow.status == RunStatus.RUNNING, _beats()).limit(1))
     return None if row is None else _run(row)
 
 
 def dead(session: Session) -> list[Run]:
     """Runs whose process has died; each may be claimed anew and goes on where it was, or be finished as failed."""
-    since = datetime.now(UTC) - PATIENCE
-    rows = session.scalars(select(RunRow).where(RunRow.status == RunStatus.RUNNING, RunRow.heartbeat <= since))
+    rows = session.scalars(select(RunRow).where(RunRow.status == RunStatus.RUNNING, ~_beats()))
     return [_run(row) for row in rows]
 
 
@@ -122,12 +120,18 @@ def cancel(session: Session, run_id: int) -> None:
     """
     get(session, run_id)
     row = session.get_one(RunRow, run_id)
-    if row.status == RunStatus.RUNNING and row.heartbeat is not None and row.heartbeat > datetime.now(UTC) - PATIENCE:
+    if (living := alive(session)) is not None and living.id == run_id:
         row.cancelling = True
     elif row.status in {RunStatus.WAITING, RunStatus.RUNNING}:
         row.status, row.finished_at = RunStatus.CANCELLED, datetime.now(UTC)
         if job := row.progress.get("job"):
             row.problem = f"Its job {job} may still run at the service, and cost. Cancel it there."
+
+
+def _beats() -> ColumnElement[bool]:
+    """Whether the latest sign of life is fresh. One of the future, from before a clock was set back, is not."""
+    now = datetime.now(UTC)
+    return RunRow.heartbeat.between(now - PATIENCE, now + PATIENCE)
 
 
 def _write(session: Session, run_id: int, token: int, **values: Any) -> None:

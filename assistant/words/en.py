@@ -312,7 +312,7 @@ VERDICTS = {
     "not_enough_evidence": "Not enough evidence: {why}",
     "judge_not_trusted": "The judge is not trusted here: people contradict it too often, so nothing was decided.",
     "failed": "Failed: {why}",
-    "not_tried": "Not tried, and nothing was spent: {why}",
+    "not_tried": "Not tried: {why}",
 }
 WHY = {
     "items": "there are {items} questions to prove it with, and 60 are needed.",
@@ -338,7 +338,7 @@ WHY = {
     "rolled_back": "an adapter from nearly the same examples was rolled back; a tenth of them has to be new.",
     "preview": "this was a preview.",
     "no_tickets": "all tries of this year are spent.",
-    "changed": "another adapter was put live meanwhile, against which nothing is proven.",
+    "changed": "people changed the adapters meanwhile: what was proven does not hold for those.",
     "affected": "examples of it were deleted meanwhile; the next cycle learns without them.",
 }
 VERDICT_GAIN = "Gain in faithfulness: at least {lower} (95 % bound), {mean} on average; p = {p}, at most {alpha}."

@@ -298,6 +298,11 @@ ERRORS = {
     "The adapter {} did not pass the gate. Say why it shall answer all the same.": (
         "O adaptador {} não passou pelo portão. Diga por que ele deve responder mesmo assim."
     ),
+    "The adapter {} learnt from what was deleted since.": "O adaptador {} aprendeu com algo que foi apagado depois.",
+    "The adapters were changed since {} was proven, so nothing is proven any more.": (
+        "Os adaptadores mudaram depois que {} foi provado; nada mais está provado."
+    ),
+    "The adapter {} does not answer any more. Look again.": "O adaptador {} já não responde. Olhe de novo.",
     "The adapter {} was withdrawn.": "O adaptador {} foi retirado.",
     "The answer broke off. Ask again.": "A resposta foi interrompida. Pergunte de novo.",
     "The backup cannot be put into {}: {}": "A cópia de segurança não pode ser posta em {}: {}",

@@ -312,7 +312,7 @@ VERDICTS = {
     "not_enough_evidence": "Evidência insuficiente: {why}",
     "judge_not_trusted": "O juiz não merece confiança aqui: as pessoas o contradizem demais, e nada foi decidido.",
     "failed": "Falhou: {why}",
-    "not_tried": "Não tentado, e nada foi gasto: {why}",
+    "not_tried": "Não tentado: {why}",
 }
 WHY = {
     "items": "há {items} perguntas para a prova, e são necessárias 60.",
@@ -338,7 +338,7 @@ WHY = {
     "rolled_back": "um adaptador de quase os mesmos exemplos foi revertido; um décimo deles tem de ser novo.",
     "preview": "isto foi uma prévia.",
     "no_tickets": "todas as tentativas deste ano estão gastas.",
-    "changed": "outro adaptador entrou no ar nesse meio-tempo, e contra ele nada está provado.",
+    "changed": "pessoas mudaram os adaptadores nesse meio-tempo: o que foi provado não vale para esses.",
     "affected": "exemplos dele foram apagados nesse meio-tempo; o próximo ciclo aprende sem eles.",
 }
 VERDICT_GAIN = "Ganho de fidelidade: pelo menos {lower} (limite de 95 %), {mean} em média; p = {p}, no máximo {alpha}."

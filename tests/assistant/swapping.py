@@ -22,9 +22,9 @@ class _Killed(Adapters):
         if point == self.point:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    def _commit_promotion(self, version: str, person_id: int | None, reason: str) -> None:
+    def _commit_promotion(self, version: str, person_id: int | None, reason: str, by_gate: bool) -> None:
         self._at("loaded")
-        super()._commit_promotion(version, person_id, reason)
+        super()._commit_promotion(version, person_id, reason, by_gate)
         self._at("committed")
 
     async def _flip(self, version: str | None) -> None:

@@ -19,7 +19,8 @@ from assistant.retrieval.embeddings import Embedder
 from assistant.retrieval.search import Search
 from assistant.retrieval.vectors import Vectors
 from assistant.settings import Limits, Retrieval, Settings
-from assistant.store.database import open_database, sqlite_url
+from assistant.store import gate, runs
+from assistant.store.database import Database, open_database, sqlite_url
 from tests.conftest import People
 
 
@@ -93,6 +94,24 @@ def test_restoring_keeps_what_was_there(
     assert (before / "fiel.db").exists()
     assert "two litres" not in found_in(filled, embedder, "How much does the kettle hold?")
     assert "eleven watts" in found_in(filled, embedder, "How many watts does the bulb take?")
+
+
+def test_restoring_gives_no_ticket_back(
+    *, filled: Path, library: Library, vectors: Vectors, database: Database, tmp_path: Path
+) -> None:
+    made = backup.back_up(filled, tmp_path / "backups", vectors=vectors)
+    with database.write() as session:
+        run = runs.add(session, kind="cycle", seed=0)
+        spent = gate.take_ticket(session, run.id, dataset_hash="d")
+    library.close()
+    vectors.close()
+    database.close()
+    backup.restore(made, filled)
+    restored = open_database(sqlite_url(filled / "fiel.db"))
+    with restored.write() as session:
+        assert [ticket.run_id for ticket in gate.tickets(session)] == [spent.run_id]
+        assert runs.add(session, kind="cycle", seed=0).id > run.id, "or it would have that ticket"
+    restored.close()
 
 
 @pytest.mark.parametrize("damage", ["changed", "missing", "more", "manifest"])

@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,9 +24,10 @@ from assistant import cycles, prompts
 from assistant.adapters import Adapters
 from assistant.engines.local import LocalEngine
 from assistant.engines.template import Template
-from assistant.records import Message, Run, Side
+from assistant.records import CommandKind, CommandStatus, Message, Run, Side
 from assistant.registry import Registry
 from assistant.settings import Generation, Settings
+from assistant.store import adapters
 from assistant.store.database import Database, open_database, sqlite_url
 from tests.assistant.engines.markers import passage
 from tests.trainer.conftest import QUICK
@@ -98,9 +100,23 @@ def _questions() -> Iterator[list[Message]]:
         yield prompts.render(question=question.format(thing_of(50 + n, n)), passages=[shown])
 
 
-def ask_for_cycle(database: Database, settings: Settings, adapter: Path | None = None) -> Run:
+def command(database: Database, kind: CommandKind, version: str | None = None) -> str | None:
+    """Has the serving process do something, and returns what went wrong."""
+    with database.write() as session:
+        number = adapters.ask(session, kind, version=version, person_id=None)
+    for _ in range(600):
+        with database.read() as session:
+            asked = adapters.command(session, number)
+        if asked.status in {CommandStatus.DONE, CommandStatus.FAILED}:
+            return asked.problem
+        time.sleep(0.1)
+    raise AssertionError("nobody carries out commands")
+
+
+def ask_for_cycle(database: Database, settings: Settings, adapter: Path | None = None, *, preview: bool = False) -> Run:
     """A cycle that waits. With ``adapter``, its training finds that adapter trained already, and takes no time."""
     asked = {"model": settings.model, "training": settings.training.model_dump(mode="json")}
+    asked |= {"preview": True} if preview else {}
     with database.write() as session:
         run = cycles.request(session, by="button", person_id=None, asked=asked)
     if adapter is not None:

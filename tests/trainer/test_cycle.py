@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from assistant import cycles
 from assistant.adapters import Adapters
 from assistant.entailment import load_judge
-from assistant.records import AdapterStatus, Run, RunStatus
+from assistant.records import AdapterStatus, CommandKind, Run, RunStatus
 from assistant.settings import Settings
 from assistant.store import adapters, forget, gate, runs
 from assistant.store.database import Database
@@ -198,6 +199,60 @@ def test_a_deletion_during_training_keeps_the_candidate_from_going_live(
     cycling.work(settings, run.id)
     assert verdict(database, run)["decided_by"] == "affected"
     assert served.live is None
+
+
+def test_what_people_decide_while_a_cycle_is_dead_stands(
+    log: Talk, settings: Settings, database: Database, served: Adapters, faithful: Path
+) -> None:
+    run = cycling.ask_for_cycle(database, settings, faithful)
+    killed_at(settings, run, "after_promote_asked")
+    cycling.command(database, CommandKind.ROLLBACK)  # carried out after the promotion
+    went_silent(database)
+    cycling.work(settings, run.id)
+    assert verdict(database, run)["decided_by"] == "changed"
+    assert served.live is None
+
+
+def test_a_candidate_that_was_withdrawn_is_not_promoted(
+    log: Talk, settings: Settings, database: Database, served: Adapters, faithful: Path
+) -> None:
+    run = cycling.ask_for_cycle(database, settings, faithful)
+    killed_at(settings, run, "after_examine")
+    with database.write() as session:
+        (candidate,) = adapters.for_base(session, cycling.steps.model_name(run.parameters["model"]))
+        adapters.withdraw(session, candidate.version, person_id=1)
+    went_silent(database)
+    cycling.work(settings, run.id)
+    assert verdict(database, run)["decided_by"] == "changed"
+    assert served.live is None
+    with database.read() as session:
+        assert adapters.get(session, candidate.version).status is AdapterStatus.WITHDRAWN
+
+
+def test_a_proof_that_does_not_hold_any_more_promotes_nothing(
+    log: Talk, settings: Settings, database: Database, served: Adapters, faithful: Path
+) -> None:
+    cycling.work(settings, cycling.ask_for_cycle(database, settings, faithful).id)
+    proven = served.live
+    assert proven is not None
+    assert cycling.command(database, CommandKind.ROLLBACK) is None
+    assert "nothing is proven" in (cycling.command(database, CommandKind.PROMOTE, proven) or "")
+    assert served.live is None
+
+
+def test_a_preview_uses_nothing_up(
+    log: Talk, settings: Settings, database: Database, served: Adapters, faithful: Path
+) -> None:
+    with database.read() as session:
+        fresh = cycles.newly_accepted(session)
+    preview = cycling.ask_for_cycle(database, settings, preview=True)
+    cycling.work(settings, preview.id)
+    assert verdict(database, preview)["decided_by"] == "preview"
+    with database.read() as session:
+        assert cycles.newly_accepted(session) == fresh
+    run = cycling.ask_for_cycle(database, settings, faithful)
+    cycling.work(settings, run.id)
+    assert verdict(database, run)["outcome"] == "promoted"
 
 
 def test_deleting_an_exchange_takes_what_was_said_to_it_out_of_the_gate(

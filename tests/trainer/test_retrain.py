@@ -201,6 +201,13 @@ def test_who_was_taken_for_dead_stops_and_leaves_the_run_alone(
     assert (seen.status, seen.token) == (RunStatus.RUNNING, 2)
 
 
+def test_a_busy_database_does_not_end_a_run(database: Database) -> None:
+    run = waiting(database)
+    with pytest.raises(BusyError), held(database, run.id):
+        raise BusyError("The database is busy. Please try again in a moment.")
+    assert read(database, run.id).status is RunStatus.RUNNING  # and is gone on with when its heartbeat is old
+
+
 def test_who_is_cancelled_while_taken_for_dead_is_cancelled(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,7 @@ from assistant import cycles
 from assistant.cycles import Schedule
 from assistant.errors import BusyError
 from assistant.records import Run, RunStatus
-from assistant.store import runs
+from assistant.store import runs, stages
 from assistant.store.database import Database
 from assistant.store.tables import RunRow
 from tests.conftest import People
@@ -263,3 +263,5 @@ def test_it_ticks_by_itself_and_ends_its_process(
     assert started[0].stdout.readline() == b"claimed 1\n"
     scheduler.close()
     assert started[0].returncode == -signal.SIGTERM
+    with database.read() as session:
+        assert stages.finished(session, 1)["attempts"] == {"number": 0}, "a stop of the program is no crash"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 SCREEN = 0.01
 """The gain on validation below which a candidate is not worth a ticket."""
@@ -11,12 +11,12 @@ NEW_AFTER_ROLLBACK = 0.10
 
 
 def worth_a_ticket(
-    *, gain: float, dataset: str, tried: Sequence[str], rolled_back: frozenset[str], exchanges: frozenset[str]
+    *, gain: float, dataset: str, tried: Collection[str | None], rolled_back: frozenset[str], exchanges: frozenset[str]
 ) -> str | None:
     """Why a candidate is not worth a ticket, as the name of the reason; None: it is.
 
     ``gain`` over the champion is that on validation. ``dataset`` is the hash of what it learnt from, ``exchanges`` are
-    the ids of that; ``tried`` are the datasets that a ticket was spent on, and ``rolled_back`` the ids behind the
+    the ids of that; ``tried`` are the datasets that are not to be tried again, and ``rolled_back`` the ids behind the
     adapters that were rolled back.
     """
     if dataset in tried:

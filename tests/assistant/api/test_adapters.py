@@ -78,7 +78,10 @@ def test_promote_ask_roll_back(http: httpx.Client, add: Callable[..., Document],
         assert line in figures.splitlines()
     assert re.search(rf'^fiel_live_adapter{{adapter="{version}",model="tiny-\w+"}} 1.0$', figures, re.M)
 
-    assert http.post("/api/adapters/rollback").json() == {"live": None}
+    other = http.post("/api/adapters/rollback", json={"seen": "v9-none"})
+    assert (other.status_code, asked(http)) == (422, version)
+    assert http.post("/api/adapters/rollback", json={"seen": version}).json() == {"live": None}
+    assert http.post("/api/adapters/rollback", json={"seen": version}).status_code == 422  # pressed twice
     assert asked(http) is None
     behind = http.get(f"/api/adapters/{version}/lineage").json()
     assert (behind["adapter"]["status"], behind["adapter"]["rolled_back"]) == ("retired", True)

@@ -1,6 +1,6 @@
 """Runs: one at a time, written to by their holder alone, however slow the one before was."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import update
@@ -67,6 +67,16 @@ def test_who_was_taken_for_dead_cannot_write_any_more(database: Database) -> Non
         runs.finish(session, slow.id, token=slow.token, status=RunStatus.FAILED)
     with database.read() as session:
         assert runs.get(session, slow.id) == taken
+
+
+def test_a_sign_of_life_from_the_future_is_none(database: Database) -> None:
+    run = claim(database, add(database))
+    with database.write() as session:  # the clock was set back by a day
+        session.get_one(RunRow, run.id).heartbeat = datetime.now(UTC) + timedelta(days=1)
+    with database.read() as session:
+        assert runs.alive(session) is None
+        assert [dead.id for dead in runs.dead(session)] == [run.id]
+    assert claim(database, run).token > run.token
 
 
 def test_cancelling_asks_the_living_and_ends_the_rest(database: Database) -> None:
