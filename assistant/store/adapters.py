@@ -192,14 +192,19 @@ def services(session: Session, base: str) -> list[AdapterService]:
 
 
 def last_proven(session: Session, base: str) -> str | None:
-    """The version that passed the gate and answered last, if that is not the champion."""
+    """After a change by hand, the version that passed the gate and answered last before; None where the gate itself
+    chose the champion.
+
+    One that was rolled back is none: somebody found it wanting.
+    """
     live = champion(session, base)
-    if live is None or get(session, live).proven:
+    if live is None or (get(session, live).proven and services(session, base)[0].person_id is None):
         return None
     proven = (
         select(AdapterRow.version)
         .join(AdapterServiceRow, AdapterServiceRow.version == AdapterRow.version)
         .where(AdapterRow.base == base, AdapterRow.proven, AdapterRow.status != AdapterStatus.WITHDRAWN)
+        .where(AdapterRow.version != live, ~AdapterRow.rolled_back)
         .order_by(AdapterServiceRow.id.desc())
     )
     return session.scalar(proven.limit(1))
