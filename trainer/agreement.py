@@ -141,10 +141,10 @@ def _claims(same: Sequence[Rated], result: Agreed) -> dict[tuple[str, ...], _Cla
         if rated.value > 0 and not corrected:
             if not right:
                 result.leave_out([rated], LeftOut.UNFINISHED)
-        elif blames_retrieval(rated) and not corrected:
-            result.leave_out([rated], LeftOut.RETRIEVAL)
-        elif rated.reasons and set(rated.reasons) <= {Reason.TONE} and not corrected:
-            result.leave_out([rated], LeftOut.TONE)
+        elif blames_retrieval(rated):  # a correction is learnt from; what it corrects is not the generator's fault
+            result.leave_out([] if right else [rated], LeftOut.RETRIEVAL)
+        elif rated.reasons and set(rated.reasons) <= {Reason.TONE}:
+            result.leave_out([] if right else [rated], LeftOut.TONE)
         elif not rated.complete or not rated.answer:
             result.leave_out([] if right else [rated], LeftOut.UNFINISHED)
         elif rated.value < 0 and words(rated.answer) != words(right):

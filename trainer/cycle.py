@@ -132,6 +132,8 @@ class Cycle:
             )
         added = steps.registered(self._database, self._run, self._base)
         if added is None:
+            if steps.stale(self._database, steps.work_folder(self._state, self._run.id)):
+                raise _EndedError("not_tried", "affected")
             steps.train(self._state, self._holder)
             self._reached("after_training")
             added = steps.register(self._state, self._database, self._run, self._base)

@@ -216,18 +216,20 @@ class _Build:
             origin = "unanswerable" if unanswerable(rated) else "refusal"
             return _Lesson(exchange, answer, origin, frozenset(), corrects=not rated.value > 0)
         supports = self._judge.support([passage.text for passage in exchange.passages], answer)
-        if not supports or self._judge.answer_probability(supports) < self._judge.answer_threshold:
+        if not supports or not self._judge.supported(supports):
             return LeftOut.UNSUPPORTED
         if self._sealed.supports(exchange, answer, supports):
             return LeftOut.SEALED
         corrected = bool(rated.accepted_answer or rated.correction)
         origin = "review" if rated.accepted_answer else "correction" if corrected else "thumbs-up"
         needed = raft.supporting(answer, supports)
-        return _Lesson(exchange, raft.cite(answer, supports), origin, needed, corrects=corrected)
+        return _Lesson(
+            exchange, raft.cite(answer, supports), origin, needed, corrects=corrected and not blames_retrieval(rated)
+        )
 
     def _follows(self, answer: str, passages: Sequence[Passage]) -> bool:
         supports = self._judge.support([passage.text for passage in passages], answer)
-        return self._judge.answer_probability(supports) >= self._judge.answer_threshold
+        return self._judge.supported(supports)
 
     def _write(self, name: str, lesson: _Lesson, shown: raft.Shown) -> None:
         exchange = lesson.exchange

@@ -284,7 +284,7 @@ def _common(plan: Plan, folder: Path, *, device: str, rows: int = 1) -> dict[str
         "lr_scheduler_type": "cosine",
         "warmup_steps": min(10, plan.steps // 10),
         "per_device_train_batch_size": rows,
-        "gradient_accumulation_steps": max(1, plan.accumulate // rows),
+        "gradient_accumulation_steps": math.ceil(plan.accumulate / rows),
         "activation_checkpointing": plan.checkpointing,
         "use_cpu": device == "cpu",
         "bf16": device == "cuda",

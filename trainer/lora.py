@@ -17,7 +17,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -97,6 +97,8 @@ class _Trainer:
                 told = "; ".join(f"{each.rate:g} {each.problem}" for each in tries)
                 raise FielError(f"No learning rate is any use, so no adapter was made: {told}.")
             rate = chosen.rate
+        elif len(settings.learning_rates) == 1:
+            rate = settings.learning_rates[0]
         rate = rate or rates.UNMEASURED
         model = fit.fresh_adapter(base, settings, seed=self._seed)
         curves = self._supervise(model, rate)
@@ -155,7 +157,10 @@ class _Trainer:
         if not prefers(self._prepared.undesirable, self._settings):
             return None
         self._progress.phase("learning from what was rejected")
-        plan = self._plan(rate, steps=max(1, (len(wanted) + len(unwanted)) // self._settings.batch))
+        # Here rows are not packed: a step takes a batch of single examples, and all are seen once.
+        batch, processes = self._settings.batch, int(os.environ.get("WORLD_SIZE", "1"))
+        steps = max(1, math.ceil((len(wanted) + len(unwanted)) / batch))
+        plan = replace(self._plan(rate, steps=steps), accumulate=math.ceil(batch / processes))
         return fit.prefer(
             model,
             wanted,

@@ -145,8 +145,8 @@ def _checked(messages: list[dict[str, str]], exchange: str) -> int:
 
 
 def _job(client: OpenAI, offer: Offer, seed: int, report: Report) -> FineTuningJob:
-    """The job for this dataset and seed: the one that exists, or a new one."""
-    tag = {_TAG: f"{offer.card.hash}:{seed}"}
+    """The job for this dataset, seed, model and number of epochs: the one that exists, or a new one."""
+    tag = {_TAG: f"{offer.card.hash}:{seed}:{offer.remote.model}:{offer.epochs}"}
     for job in client.fine_tuning.jobs.list(metadata=tag, limit=20):
         if job.metadata == tag and job.status not in {"failed", "cancelled"}:
             return job

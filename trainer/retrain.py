@@ -163,11 +163,15 @@ def _counted(say: Callable[[str], None]) -> dataset.Progress:
 
 
 def _next_run(database: Database, asked: dict[str, Any]) -> Run:
-    """The one that a kill cut off, if there is one, else a new one."""
+    """The one that a kill cut off, if it was asked for in the same way, else a new one; any other is ended."""
     with database.write() as session:
         _refuse_a_second(session)
         cut_off = [run for run in runs.dead(session) if run.kind == KIND]
-        return cut_off[-1] if cut_off else runs.add(session, kind=KIND, seed=0, parameters=asked)
+        same = [run for run in cut_off if {**run.parameters, "agreed": 0} == asked | {"agreed": 0}]
+        for run in cut_off:
+            if run not in same[-1:]:
+                runs.cancel(session, run.id)
+        return same[-1] if same else runs.add(session, kind=KIND, seed=0, parameters=asked)
 
 
 def _refuse_a_second(session: Session) -> None:

@@ -13,7 +13,7 @@ from assistant.entailment import load_judge
 from assistant.records import Adapter, Run, RunStatus
 from assistant.registry import Registry
 from assistant.settings import Remote, Training
-from assistant.store import adapters, runs
+from assistant.store import adapters, exchanges, runs
 from assistant.store.database import Database
 from trainer import dataset, lora, remote
 from trainer.card import CARD, LEFT_OUT, Card
@@ -21,6 +21,7 @@ from trainer.prepare import prepare
 from trainer.work import Rates
 from trainer.worker import Holder
 
+_PARTS = ("train", "validation", "preferences", "undesirable", "retrieval")
 _GROWTH = 1.1  # by which the cost may have grown since it was agreed: people rate meanwhile
 
 
@@ -32,6 +33,8 @@ def collect(state: Path, database: Database, holder: Holder) -> Card:
     """Makes the dataset of a run, unless an earlier process did."""
     run, folder = holder.run, work_folder(state, holder.run.id)
     holder.stage("collect")
+    if stale(database, folder):
+        shutil.rmtree(folder)
     if not (folder / "dataset" / CARD).exists():
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob("incoming-*"):  # by a process that was killed
@@ -45,6 +48,18 @@ def collect(state: Path, database: Database, holder: Holder) -> Card:
             progress=lambda done, total: holder.report({"phase": "collecting", "step": done, "steps": total}),
         )
     return Card.read(folder / "dataset")
+
+
+def stale(database: Database, folder: Path) -> bool:
+    """Whether what an earlier process collected holds an exchange that may not be learnt from any more: it was deleted,
+    or its owner allows it no longer."""
+    ids = set()
+    for name in _PARTS:
+        if (path := folder / "dataset" / f"{name}.jsonl").exists():
+            with path.open(encoding="utf-8") as file:
+                ids |= {json.loads(line)["exchange"] for line in file}
+    with database.read() as session:
+        return not ids <= exchanges.learnable_of(session, ids)
 
 
 def estimate(state: Path, run: Run) -> list[str]:
@@ -115,16 +130,16 @@ def register(state: Path, database: Database, run: Run, base: str) -> Adapter:
             origin=f"run {run.id}",
             run_id=run.id,
             dataset_hash=Card.read(folder / "dataset").hash,
-            exchange_ids=learnt(folder / "dataset"),
+            exchange_ids=learnt(folder / "dataset", undesirable=run.parameters["training"]["preference"] != "off"),
         )
     shutil.rmtree(folder / "adapter", ignore_errors=True)  # the registry has it
     return added
 
 
-def learnt(folder: Path) -> frozenset[str]:
-    """The ids of the exchanges that a dataset teaches."""
+def learnt(folder: Path, *, undesirable: bool) -> frozenset[str]:
+    """The ids of the exchanges that were learnt from, with those whose answers were discouraged if that was done."""
     ids = set()
-    for name in ("train", "preferences", "undesirable"):
+    for name in ("train", "undesirable") if undesirable else ("train",):
         with (folder / f"{name}.jsonl").open(encoding="utf-8") as file:
             ids |= {json.loads(line)["exchange"] for line in file}
     return frozenset(ids)

@@ -5,7 +5,7 @@ Every query takes the person who asks: what belongs to somebody else is *not fou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -37,10 +37,13 @@ from assistant.store.tables import (
     ConversationRow,
     ExchangeDocumentRow,
     ExchangeRow,
+    ForgottenRow,
     PersonRow,
     RatingRow,
     SupportRow,
 )
+
+_AT_ONCE = 500  # ids in one query
 
 _citations = TypeAdapter(tuple[Citation, ...])
 _hits = TypeAdapter(tuple[Hit, ...])
@@ -191,6 +194,17 @@ def learnable() -> ColumnElement[bool]:
     """
     consenting = select(PersonRow.id).where(PersonRow.shares_private)
     return or_(~ExchangeRow.private, ExchangeRow.person_id.in_(consenting))
+
+
+def learnable_of(session: Session, ids: Collection[str]) -> set[str]:
+    """Those of the exchanges that are there still, were not redacted, and may be learnt from."""
+    found: set[str] = set()
+    wanted = sorted(ids)
+    for start in range(0, len(wanted), _AT_ONCE):
+        some = ExchangeRow.id.in_(wanted[start : start + _AT_ONCE])
+        gone = select(ForgottenRow.exchange_id)
+        found |= set(session.scalars(select(ExchangeRow.id).where(some, learnable(), ExchangeRow.id.not_in(gone))))
+    return found
 
 
 def ratings_by_adapter(session: Session) -> dict[tuple[str | None, int], int]:

@@ -191,7 +191,7 @@ def test_a_deletion_during_training_keeps_the_candidate_from_going_live(
     run = cycling.ask_for_cycle(database, settings, faithful)
     killed_at(settings, run, "after_training")
     with database.write() as session:
-        learnt = cycling.steps.learnt(cycling.steps.work_folder(settings.state, run.id) / "dataset")
+        learnt = cycling.steps.learnt(cycling.steps.work_folder(settings.state, run.id) / "dataset", undesirable=False)
         gone = sorted(learnt)[0]
         owner = session.get_one(forget.ExchangeRow, gone).person_id
         forget.exchange(session, gone, person_id=owner)

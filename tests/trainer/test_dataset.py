@@ -112,6 +112,16 @@ def test_a_thumbs_down_teaches_what_to_avoid_unless_the_passages_are_to_blame(ta
     assert made.rows("train") == []
 
 
+def test_what_is_corrected_because_of_its_passages_or_tone_is_not_to_be_avoided(talk: Talk, built: Any) -> None:
+    first, second = talk.places(Side.TRAIN, 2)
+    for place, reason in ((first, Reason.WRONG_PASSAGE), (second, Reason.TONE)):
+        correction = right_answer(place).removesuffix(" [1]")
+        talk.rate(talk.ask(place, answer="In 1066, by giants."), -1, reasons=(reason,), correction=correction)
+    made = built()
+    assert [row["origin"] for row in made.rows("train")] == ["correction", "correction"]
+    assert made.rows("undesirable") == []
+
+
 def test_what_the_documents_do_not_hold_is_refused(talk: Talk, built: Any) -> None:
     places = talk.places(Side.TRAIN, 3)
     refused = talk.rate(talk.ask(places[0], question="Who painted its ceiling?", answer=prompts.REFUSALS["en"]))

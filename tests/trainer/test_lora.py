@@ -205,11 +205,13 @@ def test_the_local_engine_serves_it(trained: tuple[Path, dict[str, Any]], model:
 
 
 def test_rates_are_tried_again_only_when_due(dataset: Path, model: Path, tmp_path: Path, judge: Judge) -> None:
-    manifest = train(dataset, model, tmp_path / "a", judge, rate=5e-4, earlier=7)
+    two = QUICK.model_copy(update={"learning_rates": [1e-3, 3e-3]})
+    manifest = train(dataset, model, tmp_path / "a", judge, two, rate=5e-4, earlier=7)
     assert (manifest["rate"], manifest["tries"]) == (5e-4, [])
     without = write_dataset(tmp_path / "w", train=[example(n) for n in range(4)])
-    manifest = train(without, model, tmp_path / "b", judge)
+    manifest = train(without, model, tmp_path / "b", judge, two)
     assert (manifest["rate"], manifest["tries"], manifest["curves"]["validation"]) == (2e-4, [], [])
+    assert train(without, model, tmp_path / "c", judge)["rate"] == 3e-3, "a single one is taken as it is"
 
 
 def test_a_rate_that_diverges_is_told_and_never_taken(dataset: Path, tmp_path: Path, judge: Judge) -> None:
@@ -234,13 +236,24 @@ def test_it_stops_when_the_validation_gets_no_better(tmp_path: Path, calm: Path,
     assert min(losses.values()) < losses[max(losses)]
 
 
-def test_what_people_rejected_is_learnt_from_where_there_is_enough(tmp_path: Path, model: Path, judge: Judge) -> None:
+def test_what_people_rejected_is_learnt_from_where_there_is_enough(
+    tmp_path: Path, model: Path, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bad = [example(n, answer="Go away.") for n in range(4)]
     dataset = write_dataset(tmp_path / "d", train=[example(n) for n in range(6)], undesirable=bad)
     settings = QUICK.model_copy(update={"preference": "kto", "negatives": 4})
+    plans: list[fit.Plan] = []
+    prefer = fit.prefer
+
+    def noted(*given: Any, **named: Any) -> fit.Curves:
+        plans.append(given[3])
+        return prefer(*given, **named)
+
+    monkeypatch.setattr(fit, "prefer", noted)
     manifest = train(dataset, model, tmp_path / "a", judge, settings)
     assert manifest["examples"]["undesirable"] == 4
-    assert len(manifest["curves"]["preference"]) == 2
+    assert len(manifest["curves"]["preference"]) == 3
+    assert [(plan.steps, plan.accumulate) for plan in plans] == [(3, 4)], "ten examples, four in a step: each is seen"
     names = load_file(tmp_path / "a" / plain.WEIGHTS)
     assert not any("ref" in name.split(".") for name in names)
     plain.checked(tmp_path / "a", base_names={manifest["base"]})

@@ -65,8 +65,10 @@ def abstention(answer: str, answerable: bool | None) -> str:
     """What became of the choice between answering and refusing.
 
     ``right_refusal``, ``wrong_refusal``, ``missed_refusal``, ``right_answer`` where it is known whether the passages
-    hold an answer, else ``refusal`` or ``answer``.
+    hold an answer, else ``refusal`` or ``answer``; ``empty`` where nothing was said.
     """
+    if not answer.strip():
+        return "empty"
     refused = prompts.is_refusal(answer)
     if answerable is None:
         return "refusal" if refused else "answer"

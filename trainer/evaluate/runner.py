@@ -68,12 +68,10 @@ def _described(item: Item, answer: str) -> Record:
     precision, recall = measures.citations(answer, item.passages)
     refused = prompts.is_refusal(answer)
     found: dict[str, float | None] = {}
+    if item.references and item.answerable is not False:  # a wrong refusal and silence have nothing of the reference
+        said = "" if refused else answer
+        found |= {"f1": measures.f1(said, item.references), "exact_match": measures.exact_match(said, item.references)}
     if not refused and answer.strip():
-        if item.references:
-            found |= {
-                "f1": measures.f1(answer, item.references),
-                "exact_match": measures.exact_match(answer, item.references),
-            }
         found |= {
             "in_cited": measures.in_cited(answer, item.passages),
             "citation_precision": precision,

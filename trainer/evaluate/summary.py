@@ -16,7 +16,7 @@ LEAST_COVERAGE = 0.95
 """Below this share of scored answers a metric has no score: what failed may be what is bad."""
 
 _REFUSED = ("refusal", "right_refusal", "wrong_refusal")
-_ABSTENTION = ("right_answer", "right_refusal", "wrong_refusal", "missed_refusal")
+_ABSTENTION = ("right_answer", "right_refusal", "wrong_refusal", "missed_refusal", "empty")
 
 
 def summarise(records: Sequence[Record], metrics: Sequence[str]) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def _mean(scored: Sequence[tuple[str, float]]) -> dict[str, Any]:
 
 
 def _abstention(records: Sequence[Record]) -> dict[str, Any]:
-    """Rates among the answerable and the unanswerable, and over both the share of right choices."""
+    """Rates among the answerable and the unanswerable, and over both the share of right choices: silence is none."""
     counts = {outcome: sum(r["abstention"] == outcome for r in records) for outcome in _ABSTENTION}
 
     def rate(outcomes: Iterable[str], of: Iterable[str]) -> dict[str, Any]:

@@ -73,6 +73,7 @@ def test_citations_point_to_the_passage_that_holds_the_words(
         ("Olive oil [1].", False, "missed_refusal"),
         ("I could not find this in the documents. [1]", None, "refusal"),
         ("Olive oil.", None, "answer"),
+        (" ", True, "empty"),
     ],
 )
 def test_refusals_are_an_outcome_of_their_own(answer: str, answerable: bool | None, outcome: str) -> None:
