@@ -195,6 +195,7 @@ def build(configuration: Settings, engine: Engine, stack: ExitStack) -> Services
     supporter.start()
     stack.callback(supporter.close)
     library.start()
+    forgetting.start()
     stack.callback(library.close)  # first: what cleans up after deletions waits for it
     return Services(
         settings=configuration,

@@ -16,8 +16,9 @@ from assistant.adapters import Adapters
 from assistant.citations import cited
 from assistant.engines.base import Delta, Engine, Sampling
 from assistant.errors import EngineError, EngineLostError, InputError, NotFoundError
+from assistant.fitting import fit
 from assistant.metrics import Metrics
-from assistant.records import SHARED, Exchange, ExchangeStatus, Passage, Person, Timings, Turn, Usage
+from assistant.records import SHARED, Exchange, ExchangeStatus, Person, Timings, Turn, Usage
 from assistant.retrieval.search import Search
 from assistant.settings import Settings
 from assistant.store import documents, exchanges
@@ -115,7 +116,9 @@ class Chat:
         query = await self._search_query(question, turns)
         scopes = (SHARED, person.scope)
         found = await asyncio.to_thread(self._search.search, query, scopes=scopes, document_ids=document_ids)
-        passages, turns, left_out = await self._fit(self._asked(question, query), found.passages, turns)
+        passages, turns, left_out = await fit(
+            self._engine, self._asked(question, query), found.passages, turns, answer_tokens=self.answer_tokens
+        )
         with self._adapters.answer() as adapter:
             exchange = Exchange(
                 id=uuid4().hex,
@@ -186,32 +189,6 @@ class Chat:
     def answer_tokens(self) -> int:
         """Tokens of an answer, at most: as set, but never more than half of the model's window."""
         return min(self._settings.generation.max_tokens, self._engine.context_tokens // 2)
-
-    async def _fit(
-        self, question: str, found: Sequence[Passage], history: Sequence[Turn]
-    ) -> tuple[tuple[Passage, ...], tuple[Turn, ...], tuple[int, ...]]:
-        """The passages and turns that fit the model's window, and the ranks (from 1) of the passages that had to go.
-
-        Passages go whole, the lowest score first, until one is left; then the earliest turns.
-        """
-        room = self._engine.context_tokens - self.answer_tokens
-        ranks = list(range(1, len(found) + 1))
-        turns = list(history)
-        while True:
-            kept = tuple(found[rank - 1] for rank in ranks)
-            messages = prompts.render(question=question, passages=kept, history=turns)
-            if await self._engine.count_tokens(messages) <= room:
-                break
-            if len(ranks) > 1:
-                ranks.remove(min(ranks, key=lambda rank: found[rank - 1].score))
-            elif turns:
-                turns.pop(0)
-            else:
-                raise InputError("The question is too long for this model. Please shorten it or ask about one thing.")
-        left_out = tuple(rank for rank in range(1, len(found) + 1) if rank not in ranks)
-        if left_out or len(turns) < len(history):
-            _log.info("left out for length: passages %s, %d turns", left_out, len(history) - len(turns))
-        return kept, tuple(turns), left_out
 
     async def _begun(self, exchange: Exchange, replaces: str | None) -> Exchange:
         """Logs the exchange; one that is cancelled in this very moment is logged as *stopped*."""

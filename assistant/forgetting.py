@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 from assistant.accounts import Accounts
 from assistant.documents.ingest import Library
@@ -15,6 +16,7 @@ from assistant.store.database import Database
 
 _log = logging.getLogger(__name__)
 
+_AGAIN = 2.0  # seconds until the next try to clean
 _KEPT = {"card.json", "left_out.jsonl"}  # of what a run collected: figures and ids, no texts
 
 
@@ -31,9 +33,15 @@ class Forgetting:
         self._training = training
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="forgetting")
         self._last: Future[None] | None = None
+        self._closing = Event()
+
+    def start(self) -> None:
+        """Cleans up after deletions that a stop or a crash came too soon after."""
+        self._clean()
 
     def close(self) -> None:
-        """Cleaning that has not begun is left to the next deletion."""
+        """Cleaning that is not done is left to the next start."""
+        self._closing.set()
         self._worker.shutdown(cancel_futures=True)
 
     def wait(self) -> None:
@@ -82,7 +90,8 @@ class Forgetting:
         try:
             self._clean_work()
             self._library.wait_idle()  # deleted documents go in the background, too
-            self._database.scrub()
+            while not self._database.scrub() and not self._closing.wait(_AGAIN):
+                _log.info("somebody reads what was deleted; it is cleaned from the disk afterwards")
         except FielError:
             _log.exception("what was deleted could not be cleaned from the disk yet")
 

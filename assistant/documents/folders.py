@@ -37,7 +37,12 @@ def listed(root: Path) -> Listing:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(folder, name)
-            if name.startswith(".") or path.suffix.lower() not in SUFFIXES or not _within(path, root):
+            if (
+                name.startswith(".")
+                or path.suffix.lower() not in SUFFIXES
+                or not path.is_file()
+                or not _within(path, root)
+            ):
                 listing.skipped += 1
             elif not _is_text(str(path)):
                 listing.failed.append((ascii(name), "Its name is not in UTF-8. Rename it."))

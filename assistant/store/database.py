@@ -48,12 +48,14 @@ class Database:
         with Session(self._writing) as session, _translated(), session.begin():
             yield session
 
-    def scrub(self) -> None:
+    def scrub(self) -> bool:
         """Takes what was deleted out of the bytes on disk: full-text indexes keep words until they are merged, and the
         write-ahead log keeps old pages until it is emptied. Works in small steps, so that others can write meanwhile.
+
+        Returns whether all is out: while somebody reads what was there before, it cannot be.
         """
         if self.engine.dialect.name != "sqlite":
-            return
+            return True
         for table in ("paragraph_words", "rating_words"):
             merge = text(f"INSERT INTO {table}({table}, rank) VALUES('merge', {_MERGED_PAGES})")
             changed = 2
@@ -63,7 +65,8 @@ class Database:
                     session.execute(merge)
                     changed = (session.scalar(text("SELECT total_changes()")) or 0) - (before or 0)
         with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            busy: int = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()[0]
+        return not busy
 
     def close(self) -> None:
         self.engine.dispose()

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import String, cast, delete, select, text, update
 from sqlalchemy.orm import Session
 
 from assistant.records import DocumentStatus
@@ -39,18 +39,17 @@ def exchange(session: Session, exchange_id: str, *, person_id: int) -> None:
     gone = exchanges.get(session, exchange_id, person_id=person_id)
     conversation = session.get_one(ConversationRow, gone.conversation_id)
     session.execute(delete(ExchangeRow).where(ExchangeRow.id == exchange_id))
+    for row in _with_history(session, person_id):
+        if any(said["question"] == gone.question for said in row.history):
+            row.history = [said for said in row.history if said["question"] != gone.question]
+            row.search_query = row.question
+            _note(session, [row.id])
     left = session.scalars(
         select(ExchangeRow).where(ExchangeRow.conversation_id == conversation.id).order_by(ExchangeRow.created_at)
     ).all()
     if not left:
         session.delete(conversation)
         return
-    turn = {"question": gone.question, "answer": gone.answer}
-    for row in left:
-        if turn in row.history:
-            row.history = [said for said in row.history if said != turn]
-            row.search_query = row.question
-            _note(session, [row.id])
     if conversation.title == gone.question[: exchanges.TITLE_CHARACTERS]:
         conversation.title = left[0].question[: exchanges.TITLE_CHARACTERS]
 
@@ -63,9 +62,10 @@ def document(session: Session, document_id: int) -> None:
     for first in range(0, len(ids), _AT_ONCE):
         part = ids[first : first + _AT_ONCE]
         rows = session.scalars(select(ExchangeRow).where(ExchangeRow.id.in_(part))).all()
-        told = {row.conversation_id: set[str]() for row in rows}
+        told = {row.person_id: set[str]() for row in rows}
         for row in rows:
-            told[row.conversation_id].add(row.answer)
+            if not row.refused:  # which says nothing of the document
+                told[row.person_id].add(row.answer)
             _redact(row, document_id)
         session.execute(delete(SupportRow).where(SupportRow.exchange_id.in_(part)))
         session.execute(delete(SampleRow).where(SampleRow.exchange_id.in_(part)))
@@ -117,10 +117,16 @@ def _redact_ratings(session: Session, exchange_ids: Collection[str]) -> None:
     session.execute(update(RatingChangeRow).where(RatingChangeRow.exchange_id.in_(exchange_ids)).values(blank))
 
 
-def _redact_histories(session: Session, told: dict[str, set[str]]) -> None:
+def _with_history(session: Session, person_id: int) -> Iterable[ExchangeRow]:
+    """What a person asked after something else, in any conversation: each request of a program may begin a new one."""
+    after = cast(ExchangeRow.history, String) != "[]"
+    return session.scalars(select(ExchangeRow).where(ExchangeRow.person_id == person_id, after)).all()
+
+
+def _redact_histories(session: Session, told: dict[int, set[str]]) -> None:
     """Answers that are redacted stand in the history of what was asked after them, too."""
-    for conversation_id, answers in told.items():
-        for row in session.scalars(select(ExchangeRow).where(ExchangeRow.conversation_id == conversation_id)):
+    for person_id, answers in told.items():
+        for row in _with_history(session, person_id):
             history = [turn | {"answer": REDACTED} if turn["answer"] in answers else turn for turn in row.history]
             if history != row.history:
                 row.history = history

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 # Read when Gradio is imported: it reports to nobody.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import gradio as gr
 from fastapi import FastAPI
+from gradio.routes import App
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from assistant import web, words
-from assistant.errors import NotFoundError
+from assistant.errors import InputError, NotFoundError
 from assistant.services import Services
 from assistant.ui import layout, support
 from assistant.ui.chat import ChatEvents
@@ -39,7 +41,7 @@ def mount(app: FastAPI, services: Services) -> FastAPI:
     os.environ["GRADIO_TEMP_DIR"] = str(services.settings.state / "uploads")
     web.mount(app)
     app.include_router(support.router)
-    in_language: dict[str, ASGIApp] = {}
+    in_language: dict[str, App] = {}
     for language in words.LANGUAGES:
         app = _mounted(app, services, language)
         in_language[language] = app.router.routes.pop().app  # type: ignore[attr-defined]  # a Mount
@@ -74,7 +76,7 @@ def _mounted(app: FastAPI, services: Services, language: str) -> FastAPI:
 class _Chat:
     """The chat page in the reader's language: one Gradio application for each, since labels are made with the page."""
 
-    def __init__(self, in_language: Mapping[str, ASGIApp]) -> None:
+    def __init__(self, in_language: Mapping[str, App]) -> None:
         self._in_language = in_language
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,7 +85,33 @@ class _Chat:
             request = Request(scope)
             await shown(request, NotFoundError("There is no such page."))(scope, receive, send)
             return
-        await self._in_language[words.chosen(headers)](scope, receive, send)
+        chat = self._in_language[words.chosen(headers)]
+        if scope["path"].rstrip("/").endswith("/queue/join"):  # Gradio fails on what it does not know
+            request = Request(scope, receive)
+            body = await request.body()
+            if not _is_event(body, chat.get_blocks().fns):
+                await shown(request, InputError("There is no such event."))(scope, receive, send)
+                return
+            receive = _again(body, receive)
+        await chat(scope, receive, send)
+
+
+def _is_event(body: bytes, events: Collection[int]) -> bool:
+    try:
+        return json.loads(body)["fn_index"] in events
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Hands on a request's body that was read, and then what follows it."""
+    told = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def receive_again() -> Message:
+        first = next(told, None)
+        return await receive() if first is None else first
+
+    return receive_again
 
 
 def _blocks(services: Services) -> gr.Blocks:

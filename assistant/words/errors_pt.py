@@ -311,6 +311,7 @@ ERRORS = {
     "The judge in {} cannot be loaded: {}": "O juiz em {} não pode ser carregado: {}",
     "The judge in {} was trained for {}, not for {}.": "O juiz em {} foi treinado para {}, não para {}.",
     "There is no such file yet.": "Esse arquivo ainda não existe.",
+    "There is no such event.": "Não há esse evento.",
     "There is no such item.": "Não há esse item.",
     "There is no such run.": "Não há essa execução.",
     "This sentence is gone, or somebody has judged it already.": "Esta frase já não existe, ou alguém já a julgou.",

@@ -18,12 +18,14 @@ from assistant.chat import Chat, Event, Finished, Retrieved, Token
 from assistant.documents.ingest import Library
 from assistant.engines.local import LocalEngine
 from assistant.errors import FielError, InputError, NotFoundError
-from assistant.records import SHARED, Document, Exchange, ExchangeStatus, Person, Turn
+from assistant.fitting import fit
+from assistant.records import SHARED, Document, Exchange, ExchangeStatus, Passage, Person, Turn
 from assistant.retrieval.search import Search
 from assistant.settings import Generation, Limits, Settings
 from assistant.store import exchanges
 from assistant.store.database import Database
 from tests.assistant.engines.conftest import tiny_llama
+from tests.assistant.engines.markers import passage
 from tests.conftest import People, adapters_of
 
 LIGHTHOUSE = "The lighthouse of Cabo Raso was built in 1894. Its lamp burned olive oil. A keeper lived in it."
@@ -356,6 +358,24 @@ def test_passages_that_do_not_fit_go_lowest_score_first_and_are_logged(
     assert exchange.left_out == (lowest + 1,)
     assert exchange.passages == tuple(passage for index, passage in enumerate(found) if index != lowest)
     assert exchange.status is ExchangeStatus.COMPLETE
+
+
+def test_of_a_passage_that_is_too_long_the_best_sentence_stays_or_nothing(
+    *, engine: LocalEngine, settings: Settings
+) -> None:
+    def long(best: int) -> Passage:
+        parts = ("The lamp burned olive oil. ", "stone " * 3000)
+        text = "".join(parts)
+        ends = (len(parts[0]), len(text))
+        return replace(passage(text), sentences=((7, 0, ends[0]), (8, ends[0], ends[1])), hits=(best,), best=best)
+
+    async def shown(best: int) -> tuple[Passage, ...]:
+        passages, _, _ = await fit(engine, "What did it burn?", [long(best)], (), answer_tokens=64)
+        return passages
+
+    (narrow,) = asyncio.run(shown(7))
+    assert (narrow.text, narrow.sentences, narrow.hits) == ("The lamp burned olive oil. ", ((7, 0, 27),), (7,))
+    assert asyncio.run(shown(8)) == ()
 
 
 @pytest.mark.usefixtures("lighthouse")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 
 import pytest
 from sqlalchemy import select
@@ -17,7 +18,7 @@ from assistant.forgetting import Forgetting
 from assistant.records import Exchange, Feedback, Person, Role, RunStatus, SentenceSupport, Support
 from assistant.settings import Review as Settings
 from assistant.store import accounts as store
-from assistant.store import adapters, exchanges, runs, support
+from assistant.store import adapters, exchanges, forget, runs, support
 from assistant.store.database import Database
 from assistant.store.tables import ExchangeDocumentRow, ExchangeRow, ForgottenRow, RunRow
 from tests.assistant.store.test_exchanges import exchange_of
@@ -96,17 +97,19 @@ def test_a_deleted_exchange(
     exchange = told(database, ana, ASK_IN.format(PLANTED))
     rated(database, ana, exchange)
     later = told(database, ana, "And the other one?", conversation=exchange.conversation_id)
+    elsewhere = told(database, ana, "And the third one?")  # a program's requests are conversations of their own
     with database.write() as session:
-        row = session.get_one(ExchangeRow, later.id)
-        row.history = [{"question": exchange.question, "answer": exchange.answer}]
-        row.search_query = f"{exchange.question} And the other one?"
+        for each in (later, elsewhere):
+            row = session.get_one(ExchangeRow, each.id)
+            row.history = [{"question": exchange.question, "answer": exchange.answer}]
+            row.search_query = f"{exchange.question} {each.question}"
     assert holding() != []
     with pytest.raises(NotFoundError):
         forgetting.exchange(exchange.id, person=ada)
     forgetting.exchange(exchange.id, person=ana)
     forgetting.wait()
     assert holding() == []
-    assert forgotten(database) == {exchange.id, later.id}
+    assert forgotten(database) == {exchange.id, later.id, elsewhere.id}
     with database.read() as session:
         assert [e.id for e in exchanges.in_conversation(session, later.conversation_id, person_id=ana.id)] == [later.id]
 
@@ -121,6 +124,41 @@ def test_a_deleted_conversation(
     forgetting.wait()
     assert holding() == []
     assert forgotten(database) == {exchange.id}
+
+
+def test_what_a_stop_came_too_soon_for_goes_at_the_next_start(
+    database: Database, forgetting: Forgetting, ana: Person, holding: Callable[[], list[str]]
+) -> None:
+    exchange = told(database, ana, ASK_IN.format(PLANTED))
+    with database.write() as session:
+        forget.exchange(session, exchange.id, person_id=ana.id)
+    assert holding() != []
+    forgetting.start()
+    forgetting.wait()
+    assert holding() == []
+
+
+def test_what_somebody_still_reads_goes_afterwards(
+    database: Database, forgetting: Forgetting, ana: Person, monkeypatch: pytest.MonkeyPatch,
+    holding: Callable[[], list[str]],
+) -> None:  # fmt: skip
+    tried = Event()
+    scrub = Database.scrub
+
+    def noted(self: Database) -> bool:
+        done = scrub(self)
+        tried.set()
+        return done
+
+    monkeypatch.setattr(Database, "scrub", noted)
+    exchange = told(database, ana, ASK_IN.format(PLANTED))
+    with database.read() as session:
+        exchanges.get(session, exchange.id, person_id=ana.id)
+        forgetting.exchange(exchange.id, person=ana)
+        assert tried.wait(60)
+        assert holding() != []
+    forgetting.wait()
+    assert holding() == []
 
 
 @pytest.mark.parametrize("alive", [False, True])

@@ -1,4 +1,5 @@
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -171,10 +172,11 @@ def test_a_folder_is_brought_in_again_only_where_it_differs(
     (folder / "photo.png").write_bytes(b"\x89PNG")
     (tmp_path / "secret.txt").write_text("The secret is elsewhere.")
     (folder / "link.txt").symlink_to(tmp_path / "secret.txt")
+    os.mkfifo(folder / "pipe.txt")  # which would be read without end
 
     shares: list[float] = []
     first = library.sync(folder, scope=SHARED, person=people.admin, on_progress=shares.append)
-    assert (first.new, first.changed, first.gone, first.unchanged, first.skipped) == (3, 0, 0, 0, 3)
+    assert (first.new, first.changed, first.gone, first.unchanged, first.skipped) == (3, 0, 0, 0, 4)
     assert [name for name, _ in first.failed] == ["empty.txt", "bad.docx"]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0

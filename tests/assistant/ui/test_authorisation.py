@@ -358,6 +358,11 @@ def test_events_are_nothing_to_strangers(world: World) -> None:
         assert world.status("stranger", "POST", "/gradio_api/queue/join", body) == 401
 
 
+def test_an_event_that_is_none_is_refused(world: World) -> None:
+    for body in ({"data": [], "fn_index": 9999}, {"data": [], "fn_index": "x"}, {"data": []}, [], "x"):
+        assert world.status("ana", "POST", "/gradio_api/queue/join", body) == 422
+
+
 def test_no_event_shows_or_changes_what_is_another_persons(world: World) -> None:
     """Ada and Rui send every event with the ids of Ana's things in every place; the same shows Ana her own."""
     conversation, exchange = world.exchange()
