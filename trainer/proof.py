@@ -90,7 +90,7 @@ def _golden_item(asked: golden.Frozen, now: datetime) -> Item:
     return Item(
         id=f"golden:{asked.id}",
         group=splits.group_of(asked.passages) or "",
-        person="golden",
+        person=None,
         question=asked.question,
         history=(),
         passages=asked.passages,
