@@ -36,10 +36,11 @@ def freeze(database: Database, search: Callable[[str], tuple[Passage, ...]]) -> 
     with database.read() as session:
         asked = [(row.id, row.question) for row in _latest(session)]
     for number, question in asked:
-        found = [asdict(passage) for passage in search(question)]
+        found = search(question)
+        shown, documents = [asdict(passage) for passage in found], {passage.document_id for passage in found}
         with database.write() as session:
             session.execute(delete(GateScoreRow).where(GateScoreRow.key == _key(number)))
-            gate.keep_score(session, _key(number), found, exchange_id=None)
+            gate.keep_score(session, _key(number), shown, exchange_id=None, documents=documents)
 
 
 def frozen(session: Session) -> Iterator[Frozen]:
