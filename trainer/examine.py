@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from assistant import language, prompts
 from assistant.engines.base import Engine, Sampling
-from assistant.engines.local import LocalEngine
+from assistant.engines.local import LocalEngine, computation
 from assistant.entailment import Judge
 from assistant.records import Message, Passage
 from assistant.registry import Registry
@@ -173,8 +173,8 @@ class Examiner:
     def _key(self, asked: _Asked, adapter: str | None) -> str:
         messages = [asdict(message) for message in asked.messages]
         decoding = {"max_tokens": self._max_tokens, "temperature": 0}
-        engine = type(self._engine).__name__
-        return key("gate", engine, self._engine.model, adapter, prompts.VERSION, decoding, messages, asked.item.id)
+        model = [type(self._engine).__name__, computation(), self._engine.model, adapter]
+        return key("gate", model, prompts.VERSION, decoding, messages, asked.item.id)
 
     def _twins(self, items: Sequence[Item], known: Sequence[Sequence[str]]) -> list[_Asked | None]:
         found: list[_Asked | None] = []
