@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from assistant import language, prompts
 from assistant.engines.base import Engine, Sampling
-from assistant.engines.local import LocalEngine
+from assistant.engines.local import LocalEngine, computation
 from assistant.entailment import Judge
 from assistant.records import Message, Passage
 from assistant.registry import Registry
@@ -53,6 +55,15 @@ class _Asked:
     def messages(self) -> list[Message]:
         item = self.item
         return prompts.render(question=item.question, passages=self.passages, history=item.history)
+
+    def kept(self, text: str) -> str:
+        """What may be kept of an answer, until the item's exchange or its documents are deleted.
+
+        A twin shows passages of other exchanges, so of its answer nothing is kept but whether it refuses.
+        """
+        if self.passages is self.item.passages:
+            return text
+        return prompts.REFUSALS["en"] if prompts.is_refusal(text) else ""
 
 
 async def engine_with(model: str, registry: Registry, versions: Iterable[str | None]) -> Engine:
@@ -155,15 +166,15 @@ class Examiner:
             new = await self._engine.generate_many(wanted, sampling=sampling, adapter=adapter)
             with self._database.write() as session:
                 for n, text in zip(missing, new, strict=True):
-                    kept[n] = text.strip()
-                    gate.keep_score(session, keys[n], kept[n], exchange_id=asked[n].item.exchange_id)
+                    kept[n] = asked[n].kept(text.strip())
+                    _keep(session, keys[n], kept[n], asked[n].item)
         return kept
 
     def _key(self, asked: _Asked, adapter: str | None) -> str:
         messages = [asdict(message) for message in asked.messages]
         decoding = {"max_tokens": self._max_tokens, "temperature": 0}
-        engine = type(self._engine).__name__
-        return key("gate", engine, self._engine.model, adapter, prompts.VERSION, decoding, messages, asked.item.id)
+        model = [type(self._engine).__name__, computation(), self._engine.model, adapter]
+        return key("gate", model, prompts.VERSION, decoding, messages, asked.item.id)
 
     def _twins(self, items: Sequence[Item], known: Sequence[Sequence[str]]) -> list[_Asked | None]:
         found: list[_Asked | None] = []
@@ -194,7 +205,7 @@ class Examiner:
             [_for_judge(item)] * len(names),
             answers,
             self._scorer,
-            _Kept(self._database, item.exchange_id, "" if self._scorer.repeats == 1 else str(self._run_id)),
+            _Kept(self._database, item, "" if self._scorer.repeats == 1 else str(self._run_id)),
             told=lambda _done, _of: None,
         )
         if any(set(record["errors"]) - {"answer"} for record in records):
@@ -232,12 +243,18 @@ def repeats(text: str) -> bool:
     return len(runs) >= _LONG and len(set(runs)) < len(runs) / 2
 
 
-class _Kept:
-    """What is kept about one exchange, as ``trainer.evaluate`` wants it."""
+def _keep(session: Session, at: str, value: Any, item: Item) -> None:
+    """Keeps what was made from an item's passages, unless they were deleted while it was made."""
+    documents = {passage.document_id for passage in item.passages}
+    gate.keep_score(session, at, value, exchange_id=item.exchange_id, documents=documents)
 
-    def __init__(self, database: Database, exchange_id: str | None, salt: str) -> None:
+
+class _Kept:
+    """What is kept about one item, as ``trainer.evaluate`` wants it."""
+
+    def __init__(self, database: Database, item: Item, salt: str) -> None:
         self._database = database
-        self._exchange_id = exchange_id
+        self._item = item
         self._salt = salt
 
     def get(self, at: str) -> Any:
@@ -246,7 +263,7 @@ class _Kept:
 
     def put(self, at: str, record: object) -> None:
         with self._database.write() as session:
-            gate.keep_score(session, key(at, self._salt), record, exchange_id=self._exchange_id)
+            _keep(session, key(at, self._salt), record, self._item)
 
 
 def _for_judge(item: Item) -> evaluated.Item:

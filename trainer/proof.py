@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from assistant import prompts, splits
+from assistant import prompts
 from assistant.records import Exchange, Review
 from assistant.store import examples, gate, golden, samples
 from trainer.agreement import target, unanswerable
@@ -24,8 +24,7 @@ def items(session: Session, *, now: datetime | None = None) -> list[Item]:
     """The items of the gate as it is now: exchanges of sealed groups, rated or not, and the golden questions."""
     now = now or datetime.now(UTC)
     found = [_item(exchange) for exchange in gate.sealed(session)]
-    learnt = examples.open_groups(session)  # what is learnt from there would be asked about
-    found += [item for each in golden.frozen(session) if (item := _golden_item(each, now)).group not in learnt]
+    found += [_golden_item(each, now) for each in golden.proving(session)]
     return select(found, now=now, opened=gate.opened(session), most=MOST)
 
 
@@ -89,8 +88,8 @@ def _golden_item(asked: golden.Frozen, now: datetime) -> Item:
     refuses = prompts.is_refusal(asked.answer)
     return Item(
         id=f"golden:{asked.id}",
-        group=splits.group_of(asked.passages) or "",
-        person="golden",
+        group=asked.group,
+        person=None,
         question=asked.question,
         history=(),
         passages=asked.passages,

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from assistant import splits
 from assistant.entailment import Judge, SentenceSupport
 from assistant.records import Exchange
-from assistant.store import examples
+from assistant.store import examples, golden
 from trainer.similar import ContainingIndex, NearIndex, turns, words
 
 _SHARE = 0.6
@@ -20,7 +20,10 @@ _ASKED = 3  # passages that the judge is asked about
 
 
 class Sealed:
-    """The sealed side as it is at one moment, with its questions and passages."""
+    """The sealed side as it is at one moment, with its questions and passages; ``groups`` are its sections.
+
+    The sections that the gate's golden questions are about belong to it.
+    """
 
     def __init__(self, session: Session, judge: Judge) -> None:
         self._judge = judge
@@ -29,10 +32,11 @@ class Sealed:
             self._questions.add(words(question))
         self._passages: list[str] = []
         self._holding = ContainingIndex(_SHARE)
-        for text in examples.sealed_passages(session):
+        proving = list(golden.proving(session))
+        for text in (*examples.sealed_passages(session), *(each.passages[0].text for each in proving)):
             self._passages.append(text)
             self._holding.add(words(text))
-        self.groups = examples.sealed_groups(session)
+        self.groups = examples.sealed_groups(session) | {each.group for each in proving}
 
     def asks(self, exchange: Exchange) -> bool:
         """Whether its question, or one before it in its conversation, is nearly one of the gate."""

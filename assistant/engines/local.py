@@ -7,9 +7,11 @@ changes the set of adapters ever meets a running model.
 from __future__ import annotations
 
 import asyncio
+import platform
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -149,9 +151,24 @@ class LocalEngine:
         return self._adapted[adapter]
 
 
+def computation() -> str:
+    """What else decides what a local engine says, beside the model: libraries, numbers and hardware.
+
+    Greedy answers to one prompt may differ by any of them.
+    """
+    device, dtype = _placed()
+    libraries = [f"{name} {metadata.version(name)}" for name in ("transformers", "peft")]
+    hardware = torch.cuda.get_device_name() if device == "cuda" else platform.machine()
+    return ", ".join([f"torch {torch.__version__}", *libraries, f"{dtype} on {hardware}"])
+
+
+def _placed() -> tuple[str, torch.dtype]:
+    return ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
+
+
 def _load(source: str) -> PreTrainedModel:
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    device, dtype = ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
+    device, dtype = _placed()
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             source, use_safetensors=True, trust_remote_code=False, dtype=dtype, output_loading_info=True

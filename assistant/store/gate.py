@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 from assistant import ledger
 from assistant.errors import NotFoundError, TooOftenError
 from assistant.ledger import Ticket
-from assistant.records import Exchange, Side
+from assistant.records import DocumentStatus, Exchange, Side
 from assistant.store import exchanges
 from assistant.store.forget import REDACTED
-from assistant.store.tables import ExchangeRow, GateOpenedRow, GateScoreRow, GroupRow, TicketRow
+from assistant.store.tables import DocumentRow, ExchangeRow, GateOpenedRow, GateScoreRow, GroupRow, TicketRow
 
 _AT_ONCE = 500
 
@@ -108,19 +108,32 @@ def score(session: Session, key: str) -> Any:
     return None if row is None else row.body["value"]
 
 
-def keep_score(session: Session, key: str, value: Any, *, exchange_id: str | None) -> None:
-    """Keeps something about an exchange, until that is deleted; the first value stays.
+def keep_score(
+    session: Session, key: str, value: Any, *, exchange_id: str | None, documents: Collection[int] = ()
+) -> None:
+    """Keeps something about an exchange, until that is deleted or redacted; the first value stays.
 
-    Nothing happens if the exchange is gone already.
+    ``documents``: of what belongs to no exchange, those that it was made from. Nothing happens if the exchange, or a
+    document of either, was deleted meanwhile.
     """
-    gone = exchange_id is not None and session.get(ExchangeRow, exchange_id) is None
-    if not gone and session.get(GateScoreRow, key) is None:
+    there = _documents_there(session, documents) if exchange_id is None else _whole(session, exchange_id)
+    if there and session.get(GateScoreRow, key) is None:
         session.add(GateScoreRow(key=key, exchange_id=exchange_id, body={"value": value}, created_at=datetime.now(UTC)))
 
 
 def validation_key(run_id: int, exchange_id: str) -> str:
     """Under which the answers to a validation question are kept for those who look at a run."""
     return f"validation:{run_id}:{exchange_id}"
+
+
+def _whole(session: Session, exchange_id: str) -> bool:
+    row = session.get(ExchangeRow, exchange_id)
+    return row is not None and all(passage["document"] != REDACTED for passage in row.passages)
+
+
+def _documents_there(session: Session, ids: Collection[int]) -> bool:
+    there = select(func.count()).where(DocumentRow.id.in_(set(ids)), DocumentRow.status != DocumentStatus.DELETING)
+    return session.scalar(there) == len(set(ids))
 
 
 def _sealed() -> Any:

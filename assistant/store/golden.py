@@ -12,8 +12,9 @@ from pydantic import TypeAdapter
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from assistant import splits
 from assistant.records import Passage
-from assistant.store import gate
+from assistant.store import examples, gate
 from assistant.store.database import Database
 from assistant.store.tables import GateScoreRow, GoldenRow
 
@@ -29,6 +30,11 @@ class Frozen:
     question: str
     answer: str
     passages: tuple[Passage, ...]
+    """At least one."""
+
+    @property
+    def group(self) -> str:
+        return splits.group_of(self.passages) or ""
 
 
 def freeze(database: Database, search: Callable[[str], tuple[Passage, ...]]) -> None:
@@ -36,10 +42,11 @@ def freeze(database: Database, search: Callable[[str], tuple[Passage, ...]]) -> 
     with database.read() as session:
         asked = [(row.id, row.question) for row in _latest(session)]
     for number, question in asked:
-        found = [asdict(passage) for passage in search(question)]
+        found = search(question)
+        shown, documents = [asdict(passage) for passage in found], {passage.document_id for passage in found}
         with database.write() as session:
             session.execute(delete(GateScoreRow).where(GateScoreRow.key == _key(number)))
-            gate.keep_score(session, _key(number), found, exchange_id=None)
+            gate.keep_score(session, _key(number), shown, exchange_id=None, documents=documents)
 
 
 def frozen(session: Session) -> Iterator[Frozen]:
@@ -48,6 +55,12 @@ def frozen(session: Session) -> Iterator[Frozen]:
         kept = gate.score(session, _key(row.id))
         if kept:
             yield Frozen(row.id, row.question, row.answer, _passages.validate_python(kept))
+
+
+def proving(session: Session) -> Iterator[Frozen]:
+    """Those that the gate asks: not where something is learnt from the section that they are about."""
+    learnt = examples.open_groups(session)
+    return (each for each in frozen(session) if each.group not in learnt)
 
 
 def _latest(session: Session) -> Iterator[GoldenRow]:

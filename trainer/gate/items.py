@@ -19,6 +19,7 @@ import numpy as np
 from assistant.records import SHARED, Passage, Turn
 from trainer.gate.paired import capped
 from trainer.gate.scores import Label
+from trainer.gate.verdict import COVERAGE, ITEMS
 from trainer.similar import NearIndex, turns, words
 
 PER_GROUP = 30
@@ -26,6 +27,7 @@ OLDEST = timedelta(days=730)
 """An item older than this is about documents and questions of another time."""
 _PERSON_SHARE = 0.25
 _MANY_PEOPLE = 1.5
+_ENOUGH = math.ceil(ITEMS / COVERAGE)  # for a verdict, even if the judge fails on as many as it may
 _ANSWERING = 0.5  # share of a question's words; a passage with more of them may answer it
 
 
@@ -38,7 +40,8 @@ class Item:
 
     id: str
     group: str
-    person: str
+    person: str | None
+    """None for a golden question, which nobody asked."""
     question: str
     history: tuple[Turn, ...]
     passages: tuple[Passage, ...]
@@ -54,17 +57,22 @@ def select(
 ) -> list[Item]:
     """The items of the gate, the latest first.
 
-    Near-duplicate questions are merged, the latest stays. No group gives more than 30, and no person more than a share:
-    a quarter where there are many people, all where there is one. ``opened`` are ids of items that somebody has looked
-    at: they leave the gate. ``most``: no more than this.
+    Near-duplicate questions are merged, the latest stays. No group gives more than 30, and no person more than a share
+    of what people asked: a quarter where there are many people, all where there is one. The share is not held to where
+    it would leave too few items for a verdict: then the cap is the smallest that leaves enough, however much one person
+    asked of them. Golden questions are nobody's and stay. ``opened`` are ids of items that somebody has looked at: they
+    leave the gate, and so does whatever nearly repeats one. ``most``: no more than this.
     """
-    latest_first = sorted(items, key=lambda item: (item.asked_at, item.id), reverse=True)
+    recent = [item for item in items if item.asked_at >= now - OLDEST]
+    # Those that were looked at come first: a near-duplicate would ask what somebody has seen, be it older or later.
+    recent.sort(key=lambda item: (item.id in opened, item.asked_at, item.id), reverse=True)
     index = NearIndex()
     turning: list[frozenset[str]] = []
     groups: Counter[str] = Counter()
     kept: list[Item] = []
-    for item in latest_first:
-        if item.id in opened or item.asked_at < now - OLDEST or groups[item.group] == PER_GROUP:
+    for item in recent:
+        looked_at = item.id in opened
+        if groups[item.group] == PER_GROUP and not looked_at:
             continue
         asked = words(item.question)
         turned = turns(asked)
@@ -72,6 +80,8 @@ def select(
             continue
         index.add(asked)
         turning.append(turned)
+        if looked_at:
+            continue
         groups[item.group] += 1
         kept.append(item)
     return _capped_by_person(kept)[:most]
@@ -104,16 +114,21 @@ def twin(item: Item, supporting: frozenset[int], others: Sequence[Item]) -> tupl
 
 
 def _capped_by_person(items: list[Item]) -> list[Item]:
-    """Without the oldest ones of people who gave more than their share."""
-    counts = Counter(item.person for item in items)
-    share = max(_PERSON_SHARE, _MANY_PEOPLE / len(counts)) if counts else 1.0
-    if share >= 1:
+    """Without the oldest ones of people who gave more than their share, as long as enough are left."""
+    counts = Counter(item.person for item in items if item.person is not None)
+    if not counts:
         return items
-    limits = capped(np.array(list(counts.values()), dtype=np.float64), share)
-    left = {person: math.ceil(limit) for person, limit in zip(counts, limits, strict=True)}
+    sizes = np.array(list(counts.values()), dtype=np.float64)
+    limit = math.ceil(capped(sizes, max(_PERSON_SHARE, _MANY_PEOPLE / len(counts))).max())
+    golden = len(items) - counts.total()
+    while golden + np.minimum(sizes, limit).sum() < min(_ENOUGH, len(items)):
+        limit += 1
+    given: Counter[str] = Counter()
     kept = []
     for item in items:
-        if left[item.person] > 0:
-            left[item.person] -= 1
-            kept.append(item)
+        if item.person is not None:
+            given[item.person] += 1
+            if given[item.person] > limit:
+                continue
+        kept.append(item)
     return kept

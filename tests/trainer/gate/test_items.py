@@ -5,6 +5,7 @@ from collections import Counter
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -91,6 +92,36 @@ def test_one_of_many_people_gives_no_more_than_a_quarter() -> None:
 
 def test_alone_one_person_gives_all() -> None:
     assert len(select([item(n) for n in range(80)], now=NOW)) == 80
+
+
+def test_golden_questions_are_nobodys_and_stay() -> None:
+    pool = [item(n, days_ago=n / 10) for n in range(300)] + [replace(item(300), person=None)]
+    assert len(select(pool, now=NOW)) == 301
+    many = [replace(item(1000 + n), person=None) for n in range(90)]
+    many += [item(n, person="eager") for n in range(200)] + [item(2000 + n, person=f"p{n % 9}") for n in range(90)]
+    people = Counter(each.person for each in select(many, now=NOW))
+    assert (people[None], people["eager"], people.total()) == (90, 30, 210)
+
+
+@pytest.mark.parametrize("gave", [(300, 1), (200, 10, 5), (60, 1, 1, 1), (40, 3)])
+def test_the_cap_leaves_enough_items_for_a_verdict(gave: tuple[int, ...]) -> None:
+    pool = [
+        item(sum(gave[:n]) + m, person=f"p{n}", days_ago=m / 10) for n, each in enumerate(gave) for m in range(each)
+    ]
+    selected = select(pool, now=NOW)
+    assert len(selected) == min(sum(gave), 64)  # 60, and those on which the judge may fail
+    people = Counter(each.person for each in selected)
+    assert tuple(people[f"p{n}"] for n in range(1, len(gave))) == gave[1:]
+    latest = {each.id for each in pool if each.person == "p0"}
+    assert set(ids(selected)) & latest == set(sorted(latest)[: people["p0"]])
+
+
+def test_what_repeats_an_opened_item_leaves_with_it() -> None:
+    old = item(1, "Where is the switch of the desk lamp?", days_ago=9)
+    new = item(2, "where is the switch of the desk lamp", days_ago=2)
+    other = item(3, "Why is the switch of the desk lamp?", days_ago=5)
+    assert ids(select([old, new, other], now=NOW, opened=frozenset({"0002"}))) == ["0003"]
+    assert ids(select([old, new, other], now=NOW, opened=frozenset({"0001"}))) == ["0003"]
 
 
 def test_old_and_opened_items_leave() -> None:
