@@ -229,8 +229,8 @@ def test_it_stops_when_the_validation_gets_no_better(tmp_path: Path, calm: Path,
     train_rows = [example(n, answer="Crimson walls.") for n in range(8)]
     validation = [example(n, answer="1900 indigo oceans sang.") for n in range(8)]
     dataset = write_dataset(tmp_path / "d", train=train_rows, validation=validation)
-    settings = QUICK.model_copy(update={"epochs": 40, "rank": 16, "batch": 8})
-    manifest = train(dataset, calm, tmp_path / "a", judge, settings, rate=2e-2, earlier=8)
+    settings = QUICK.model_copy(update={"epochs": 40, "rank": 16, "batch": 8, "learning_rates": [2e-2]})
+    manifest = train(dataset, calm, tmp_path / "a", judge, settings, earlier=8)
     losses = dict(manifest["curves"]["validation"])
     assert max(losses) < 40, "it ended early"
     assert min(losses.values()) < losses[max(losses)]

@@ -87,7 +87,8 @@ def test_killed_it_goes_on_and_ends_in_the_registry(
     training = settings.training.model_copy(update={"epochs": 30})  # long enough to be seen at work
     settings = settings.model_copy(update={"training": training})
     with database.write() as session:
-        parameters = {"model": settings.model, "training": training.model_dump(mode="json"), "remote": {}}
+        remote = settings.remote.model_dump(mode="json", exclude={"key"})
+        parameters = {"model": settings.model, "training": training.model_dump(mode="json"), "remote": remote}
         run = runs.add(session, kind=retrain.KIND, seed=0, parameters=parameters)
     process = retrain.start(settings, run)
     while read(database, run.id).progress.get("phase") != "training":
