@@ -46,7 +46,7 @@ LOCAL = 4
 """Chats in the local engine."""
 TOKENS = 64
 """Tokens of an answer."""
-PARAGRAPHS = 60
+PARAGRAPHS = 32
 REASON = "a benchmark"
 """For adapters that no gate has seen."""
 EVENTS = "PPPRPPPPRPPP"
@@ -145,9 +145,9 @@ async def _ready(running: Program, fresh: Iterator[str], bench: Bench) -> tuple[
 
 async def overhead(running: Program, bench: Bench) -> dict[str, Any]:
     """The same prompts through the program and straight to its vLLM, in turns."""
-    await asyncio.gather(*map(running.asking(bench.questions), range(len(bench.questions))))
     template = Template(str(STARTER))
-    asked = [template.encoded(tuple(_rendered(exchange))) for exchange in await running.exchanges()]
+    logged = {exchange["question"]: exchange for exchange in await running.exchanges()}
+    asked = [template.encoded(tuple(_rendered(logged[question]))) for question in bench.questions]
     version = (await running.get("/api/adapters"))["live"]
     port = running.vllm().cmdline()[running.vllm().cmdline().index("--port") + 1]
     limits = httpx.Limits(max_connections=None)
