@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -241,11 +241,15 @@ class Chat:
         problem = None
         try:
             yield Retrieved(exchange)
-            async with aclosing(self._deltas(exchange)) as deltas:
-                async for delta in deltas:
-                    answer.add(delta)
-                    if delta.text:
-                        yield Token(delta.text)
+            with ExitStack() as unheard:
+                if self._supporter is not None:
+                    unheard.enter_context(self._supporter.held())
+                async with aclosing(self._deltas(exchange)) as deltas:
+                    async for delta in deltas:
+                        answer.add(delta)
+                        if delta.text:
+                            unheard.close()
+                            yield Token(delta.text)
             answer.status = ExchangeStatus.COMPLETE
         except EngineError as error:
             _log.exception("the model failed on exchange %s", exchange.id)
