@@ -156,12 +156,13 @@ async def overhead(running: Program, bench: Bench) -> dict[str, Any]:
         ways = {"vllm": asking_vllm(http, asked, model=version, tokens=TOKENS), "fiel": running.asking(bench.questions)}
         for level in LEVELS:
             _say(f"{level} chats, with vLLM alone and through the program")
-            figures[str(level)] = await _compared(ways, level, seconds=12 * bench.minutes)
+            figures[str(level)] = await _compared(running, ways, level, seconds=12 * bench.minutes)
     return figures
 
 
-async def _compared(ways: dict[str, Ask], level: int, *, seconds: float) -> dict[str, Any]:
-    """Each way four times, in turns, so that what else the machine does meets both."""
+async def _compared(running: Program, ways: dict[str, Ask], level: int, *, seconds: float) -> dict[str, Any]:
+    """Each way four times, in turns, so that what else the machine does meets both. What the program adds is told with
+    its search for passages, which vLLM alone is spared, and without."""
     answers: dict[str, list[Answer]] = {way: [] for way in ways}
     took = dict.fromkeys(ways, 0.0)
     for way in ("vllm", "fiel", "fiel", "vllm") * 2:
@@ -178,9 +179,14 @@ async def _compared(ways: dict[str, Ask], level: int, *, seconds: float) -> dict
             "tokens_per_s_of_all": round(sum(answer.tokens for answer in said) / took[way], 1),
         }
     ours, theirs = figures["fiel"], figures["vllm"]
+    searched = {exchange["id"]: exchange["timings"]["retrieve"] for exchange in await running.exchanges()}
+    ours["search_ms"] = _quantiles([searched[answer.exchange] for answer in answers["fiel"]])
+    alone = _quantiles([answer.first_token - searched[answer.exchange] for answer in answers["fiel"]])
     for quantile in ("p50", "p99"):
         added = ours["first_token_ms"][quantile] - theirs["first_token_ms"][quantile]
         figures[f"added_first_token_ms_{quantile}"] = round(added, 1)
+        added = alone[quantile] - theirs["first_token_ms"][quantile]
+        figures[f"added_first_token_ms_{quantile}_without_search"] = round(added, 1)
     figures["throughput_lost"] = round(1 - ours["tokens_per_s_of_all"] / theirs["tokens_per_s_of_all"], 3)
     return figures
 
