@@ -238,7 +238,7 @@ class Chat:
 
     async def _stream(self, exchange: Exchange, started: float) -> AsyncGenerator[Event, None]:
         answer = _Answer(exchange, started)
-        problem = None
+        problem, lost = None, False
         try:
             yield Retrieved(exchange)
             with ExitStack() as unheard:
@@ -254,6 +254,7 @@ class Chat:
         except EngineError as error:
             _log.exception("the model failed on exchange %s", exchange.id)
             answer.status, problem = ExchangeStatus.FAILED, str(error)
+            lost = isinstance(error, EngineLostError)
         except Exception:
             answer.status = ExchangeStatus.FAILED
             raise
@@ -261,7 +262,7 @@ class Chat:
             # Reached by a stop too, where the task is being cancelled: the log must be written all the same.
             finished = answer.finished()
             self.metrics.finished(finished)
-            await asyncio.shield(asyncio.to_thread(self._finish, finished))
+            await asyncio.shield(asyncio.to_thread(self._finish, finished, lost=lost))
         yield Finished(finished, problem)
 
     async def _deltas(self, exchange: Exchange) -> AsyncGenerator[Delta, None]:
@@ -290,10 +291,10 @@ class Chat:
         with self.metrics.questions_waiting():
             await self._adapters.ready()
 
-    def _finish(self, exchange: Exchange) -> None:
+    def _finish(self, exchange: Exchange, *, lost: bool = False) -> None:
         with self._database.write() as session:
             exchanges.finish(session, exchange)
-        self._adapters.answered(exchange, most_tokens=self.answer_tokens)
+        self._adapters.answered(exchange, most_tokens=self.answer_tokens, lost=lost)
         if self._supporter is not None:
             self._supporter.finished(exchange)
 

@@ -95,7 +95,14 @@ def prepared(folder: Path, qa: Path, minutes: float) -> Bench:
     command = [sys.executable, str(ROOT / "launch.py"), "--state", str(state), "ingest", str(documents)]
     subprocess.run(command, check=True, env=os.environ | {"FIEL_ENGINE": "local"}, stdout=subprocess.DEVNULL)
     trained = {
-        marker: train(folder / marker, marker, seed=seed, questions=_prompts(qa / "squad_train.jsonl"), steps=_STEPS)
+        marker: train(
+            folder / marker,
+            marker,
+            seed=seed,
+            questions=_prompts(qa / "squad_train.jsonl"),
+            steps=_STEPS,
+            ends=True,  # or the program would take each back as one that breaks its answers
+        )
         for seed, marker in enumerate(MARKERS)
     }
     database = open_database(sqlite_url(state / "fiel.db"))
@@ -199,6 +206,8 @@ async def swaps(running: Program, bench: Bench, fresh: Iterator[str], *, chattin
     changes = []  # (what, when it was told, when it was done, the version that answers then)
     for event in EVENTS:
         await asyncio.sleep(seconds / (len(EVENTS) + 1))
+        live = (await running.get("/api/adapters"))["live"]
+        assert not changes or live == changes[-1][-1], "it was taken back by itself"
         path, why = (f"{next(fresh)}/promote", {"reason": REASON}) if event == "P" else ("rollback", {})
         began = time.perf_counter()
         await running.post(f"/api/adapters/{path}", **why)
