@@ -164,6 +164,7 @@ async def overhead(running: Program, bench: Bench) -> dict[str, Any]:
         for level in LEVELS:
             _say(f"{level} chats, with vLLM alone and through the program")
             figures[str(level)] = await _compared(running, ways, level, seconds=12 * bench.minutes)
+            _say(json.dumps(figures[str(level)]))
     return figures
 
 
@@ -171,17 +172,21 @@ async def _compared(running: Program, ways: dict[str, Ask], level: int, *, secon
     """Each way four times, in turns, so that what else the machine does meets both. What the program adds is told with
     its search for passages, which vLLM alone is spared, and without."""
     answers: dict[str, list[Answer]] = {way: [] for way in ways}
+    turns: dict[str, list[float]] = {way: [] for way in ways}
     took = dict.fromkeys(ways, 0.0)
     for way in ("vllm", "fiel", "fiel", "vllm") * 2:
         began = time.perf_counter()
-        answers[way] += await chats(ways[way], level, until=lasting(seconds / 4))
+        said = await chats(ways[way], level, until=lasting(seconds / 4))
         took[way] += time.perf_counter() - began
+        answers[way] += said
+        turns[way].append(_quantiles([answer.first_token for answer in said])["p50"])
     figures: dict[str, Any] = {}
     for way, said in answers.items():
         assert all(answer.finished for answer in said)
         figures[way] = {
             "answers": len(said),
             "first_token_ms": _quantiles([answer.first_token for answer in said]),
+            "first_token_ms_p50_of_each_turn": turns[way],
             "tokens_per_s": _quantiles([answer.speed for answer in said], slow="low"),
             "tokens_per_s_of_all": round(sum(answer.tokens for answer in said) / took[way], 1),
         }
