@@ -124,8 +124,10 @@ async def measured(bench: Bench, parts: Sequence[str]) -> dict[str, Any]:
                 figures["overhead"] = await overhead(running, bench)
             if "swaps" in parts:
                 figures["swaps"] = await swaps(running, bench, fresh, chatting=LEVELS[-1])
+                _say(json.dumps(figures["swaps"]))
             if "kill" in parts:
                 figures["kill"] = await killed(running, bench, chatting=LEVELS[-1])
+                _say(json.dumps(figures["kill"]))
     if "swaps_local" in parts:
         with program(bench.state, **_PROGRAM, engine="local") as running:
             _, bench = await _ready(running, fresh, bench)
@@ -163,7 +165,7 @@ async def overhead(running: Program, bench: Bench) -> dict[str, Any]:
         ways = {"vllm": asking_vllm(http, asked, model=version, tokens=TOKENS), "fiel": running.asking(bench.questions)}
         for level in LEVELS:
             _say(f"{level} chats, with vLLM alone and through the program")
-            figures[str(level)] = await _compared(running, ways, level, seconds=12 * bench.minutes)
+            figures[str(level)] = await _compared(running, ways, level, seconds=10 * bench.minutes)
             _say(json.dumps(figures[str(level)]))
     return figures
 
@@ -207,41 +209,62 @@ async def swaps(running: Program, bench: Bench, fresh: Iterator[str], *, chattin
     """People chat while adapters are promoted and rolled back; every answer is checked for whose it is."""
     _say(f"{chatting} chats during {len(EVENTS)} swaps, {bench.minutes} minutes")
     seconds = 60 * bench.minutes
-    talking = asyncio.create_task(chats(running.asking(bench.questions), chatting, until=lasting(seconds)))
-    changes = []  # (what, when it was told, when it was done, the version that answers then)
-    for event in EVENTS:
+    asking = running.asking(bench.questions)
+    talking = asyncio.create_task(chats(asking, chatting, until=lasting(seconds)))
+    changes: list[_Change] = []
+    next_ones = []  # a question right after each change, for the first words of the new version
+    for number, event in enumerate(EVENTS):
         await asyncio.sleep(seconds / (len(EVENTS) + 1))
         live = (await running.get("/api/adapters"))["live"]
-        assert not changes or live == changes[-1][-1], "it was taken back by itself"
+        assert not changes or live == changes[-1].version, "it was taken back by itself"
         path, why = (f"{next(fresh)}/promote", {"reason": REASON}) if event == "P" else ("rollback", {})
         began = time.perf_counter()
         await running.post(f"/api/adapters/{path}", **why)
         done = time.perf_counter()
-        changes.append((event, began, done, (await running.get("/api/adapters"))["live"]))
-    answers = await talking
+        next_ones.append(asyncio.create_task(asking(number)))
+        changes.append(_Change(event, began, done, (await running.get("/api/adapters"))["live"]))
+    firsts = await asyncio.gather(*next_ones)
+    return _swapped(await talking, changes, firsts, bench.marker) | {"chats": chatting}
+
+
+@dataclass(frozen=True)
+class _Change:
+    """P or R, when it was told, when it was done, and the version that answers from then on."""
+
+    event: str
+    began: float
+    done: float
+    version: str
+
+
+def _swapped(
+    chatted: list[Answer], changes: list[_Change], firsts: list[Answer], marker: dict[str, str]
+) -> dict[str, Any]:
+    answers = [*chatted, *firsts]
     said = [answer for answer in answers if answer.finished and answer.first is not None]
-    windows, to_first = [], {"P": [], "R": []}  # type: tuple[list[tuple[float, float]], dict[str, list[float]]]
-    for event, began, done, version in changes:
-        new = min(answer.first or 0 for answer in said if answer.version == version and answer.asked >= began)
-        to_first[event].append(new - began)
-        windows.append((began, max(done, new)))
-    during = [a for a in said if any(a.asked < end and (a.first or 0) > began for began, end in windows)]
+    during = [a for a in said if any(a.asked < c.done and (a.first or 0) > c.began for c in changes)]
     without = [a for a in said if a not in during]
     p99, p99_without = (_quantiles([a.first_token for a in of])["p99"] for of in (during, without))
+    took, to_first = {}, {}
+    for event in "PR":
+        these = [(c, a) for c, a in zip(changes, firsts, strict=True) if c.event == event]
+        took[event] = [c.done - c.began for c, _ in these]
+        to_first[event] = [a.first - c.began for c, a in these if a.first is not None]
     return {
-        "chats": chatting,
-        "promotions": EVENTS.count("P"),
-        "rollbacks": EVENTS.count("R"),
+        "promotions": len(took["P"]),
+        "rollbacks": len(took["R"]),
         "answers": len(answers),
         "failed_answers": len(answers) - len(said),
-        "mixed_answers": sum(_mixed(answer, bench.marker) for answer in said),
+        "mixed_answers": sum(_mixed(answer, marker) for answer in said),
+        "answered_by_another": sum(a.version != c.version for c, a in zip(changes, firsts, strict=True)),
         "answers_during": len(during),
-        "first_token_ms_p99_during": p99,
-        "first_token_ms_p99_without": p99_without,
+        "first_token_ms_during": _quantiles([a.first_token for a in during]),
+        "first_token_ms_without": _quantiles([a.first_token for a in without]),
         "first_token_p99_ratio": round(p99 / p99_without, 3),
+        "promote_s": _quantiles(took["P"], digits=3),
         "promote_to_first_token_s": _quantiles(to_first["P"], digits=3),
+        "rollback_s": [round(each, 3) for each in took["R"]],
         "rollback_to_first_token_s": [round(each, 3) for each in to_first["R"]],
-        "rollback_s": round(max(done - began for event, began, done, _ in changes if event == "R"), 3),
     }
 
 
