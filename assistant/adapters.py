@@ -166,9 +166,9 @@ class Adapters:
                 told = str(error)
             await asyncio.sleep(_LOOK)
 
-    def answered(self, exchange: Exchange, *, most_tokens: int) -> None:
-        """An answer has ended, in whatever way. From any thread."""
-        self._watch.note(exchange, most_tokens=most_tokens)
+    def answered(self, exchange: Exchange, *, most_tokens: int, lost: bool = False) -> None:
+        """An answer has ended, in whatever way; ``lost``: with the engine. From any thread."""
+        self._watch.note(exchange, most_tokens=most_tokens, crash=self._engine.starts if lost else None)
 
     async def _take_back_what_breaks(self) -> None:
         """Rolls the champion back if it breaks its answers and the base model, on the same engine, does not."""

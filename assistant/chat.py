@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -215,18 +215,23 @@ class Chat:
 
     async def _stream(self, exchange: Exchange, started: float) -> AsyncGenerator[Event, None]:
         answer = _Answer(exchange, started)
-        problem = None
+        problem, lost = None, False
         try:
             yield Retrieved(exchange)
-            async with aclosing(self._deltas(exchange)) as deltas:
-                async for delta in deltas:
-                    answer.add(delta)
-                    if delta.text:
-                        yield Token(delta.text)
+            with ExitStack() as unheard:
+                if self._supporter is not None:
+                    unheard.enter_context(self._supporter.held())
+                async with aclosing(self._deltas(exchange)) as deltas:
+                    async for delta in deltas:
+                        answer.add(delta)
+                        if delta.text:
+                            unheard.close()
+                            yield Token(delta.text)
             answer.status = ExchangeStatus.COMPLETE
         except EngineError as error:
             _log.exception("the model failed on exchange %s", exchange.id)
             answer.status, problem = ExchangeStatus.FAILED, str(error)
+            lost = isinstance(error, EngineLostError)
         except Exception:
             answer.status = ExchangeStatus.FAILED
             raise
@@ -234,7 +239,7 @@ class Chat:
             # Reached by a stop too, where the task is being cancelled: the log must be written all the same.
             finished = answer.finished()
             self.metrics.finished(finished)
-            await asyncio.shield(asyncio.to_thread(self._finish, finished))
+            await asyncio.shield(asyncio.to_thread(self._finish, finished, lost=lost))
         yield Finished(finished, problem)
 
     async def _deltas(self, exchange: Exchange) -> AsyncGenerator[Delta, None]:
@@ -263,10 +268,10 @@ class Chat:
         with self.metrics.questions_waiting():
             await self._adapters.ready()
 
-    def _finish(self, exchange: Exchange) -> None:
+    def _finish(self, exchange: Exchange, *, lost: bool = False) -> None:
         with self._database.write() as session:
             exchanges.finish(session, exchange)
-        self._adapters.answered(exchange, most_tokens=self.answer_tokens)
+        self._adapters.answered(exchange, most_tokens=self.answer_tokens, lost=lost)
         if self._supporter is not None:
             self._supporter.finished(exchange)
 

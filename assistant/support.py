@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Condition
 from typing import TYPE_CHECKING
 
 from assistant.errors import FielError
@@ -19,6 +22,8 @@ if TYPE_CHECKING:  # importing the judge imports torch, and the page must not wa
 _log = logging.getLogger(__name__)
 
 _LEFT_OVER = 200
+_PAUSE = 0.5  # seconds after an answer, in which the next question may come
+_LATEST = 10  # seconds after an answer at which it is judged whoever waits
 
 
 class Supporter:
@@ -32,6 +37,9 @@ class Supporter:
         self._load = load
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="support")
         self._last: Future[None] | None = None
+        self._turn = Condition()
+        self._unheard = 0
+        self._closing = False
 
     def start(self) -> None:
         """Takes up the latest answers that nobody has judged: a stop or a crash left them."""
@@ -43,7 +51,20 @@ class Supporter:
     def finished(self, exchange: Exchange) -> None:
         """Has an answer judged, if there is something to judge. Returns at once."""
         if exchange.status is ExchangeStatus.COMPLETE and exchange.passages and not exchange.refused:
-            self._last = self._worker.submit(self._judged, exchange)
+            self._last = self._worker.submit(self._judged, exchange, time.monotonic())
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """In this block somebody waits for the first words of an answer. Judging others meanwhile would take a core of
+        the few that there are, so that waits, but not for long."""
+        with self._turn:
+            self._unheard += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._unheard -= 1
+                self._turn.notify_all()
 
     def wait(self) -> None:
         """Until all that was handed over is judged."""
@@ -51,9 +72,22 @@ class Supporter:
             self._last.result()
 
     def close(self) -> None:
+        with self._turn:
+            self._closing = True
+            self._turn.notify_all()
         self._worker.shutdown(cancel_futures=True)
 
-    def _judged(self, exchange: Exchange) -> None:
+    def _has_its_turn(self, finished: float) -> bool:
+        """Waits for it; False when it will not come before the next start."""
+        with self._turn:
+            self._turn.wait_for(lambda: self._closing, timeout=max(0.0, finished + _PAUSE - time.monotonic()))
+            latest = max(0.0, finished + _LATEST - time.monotonic())
+            self._turn.wait_for(lambda: self._closing or not self._unheard, timeout=latest)
+            return not self._closing
+
+    def _judged(self, exchange: Exchange, finished: float) -> None:
+        if not self._has_its_turn(finished):
+            return
         try:
             support = judged(self._load(), exchange)
             if support is not None:

@@ -16,11 +16,19 @@ class Watch:
 
     def __init__(self) -> None:
         self._latest: defaultdict[str, deque[bool]] = defaultdict(lambda: deque(maxlen=LATEST))
+        self._crashes: dict[str, int] = {}
 
-    def note(self, exchange: Exchange, *, most_tokens: int) -> None:
-        """An answer has ended; one of ``most_tokens`` came to no end by itself. What a person stopped says nothing."""
+    def note(self, exchange: Exchange, *, most_tokens: int, crash: int | None = None) -> None:
+        """An answer has ended; one of ``most_tokens`` came to no end by itself. What a person stopped says nothing.
+
+        ``crash``: which one of the engine cut it off. Each counts once, however many answers that cost.
+        """
         if exchange.adapter is None or exchange.status is ExchangeStatus.STOPPED:
             return
+        if crash is not None:
+            if crash == self._crashes.get(exchange.adapter):
+                return
+            self._crashes[exchange.adapter] = crash
         empty = not exchange.answer
         endless = exchange.completion_tokens >= most_tokens
         self._latest[exchange.adapter].append(exchange.status is ExchangeStatus.FAILED or empty or endless)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +14,15 @@ import pytest
 import sqlalchemy.event
 
 from assistant import prompts
+from assistant.adapters import Adapters
 from assistant.chat import Chat, Event, Finished, Retrieved, Token
 from assistant.documents.ingest import Library
+from assistant.engines.base import Delta, Sampling
 from assistant.engines.local import LocalEngine
-from assistant.errors import FielError, InputError, NotFoundError
+from assistant.errors import EngineLostError, FielError, InputError, NotFoundError
 from assistant.fitting import fit
-from assistant.records import SHARED, Document, Exchange, ExchangeStatus, Passage, Person, Turn
+from assistant.records import SHARED, Document, Exchange, ExchangeStatus, Message, Passage, Person, Turn
+from assistant.registry import Registry
 from assistant.retrieval.search import Search
 from assistant.settings import Generation, Limits, Settings
 from assistant.store import exchanges
@@ -219,6 +222,34 @@ def test_a_failing_model_is_told_and_logged(
     assert exchange == finished.exchange
     assert exchange.status is ExchangeStatus.FAILED
     assert exchange.answer == said.strip() != ""
+
+
+class Lost(LocalEngine):
+    """A local engine that ends after the first words, as a crash of vLLM looks."""
+
+    async def stream(
+        self, messages: Sequence[Message], *, sampling: Sampling, adapter: str | None = None
+    ) -> AsyncGenerator[Delta, None]:
+        yield Delta("The lamp")
+        raise EngineLostError("It stopped.")
+
+
+@pytest.mark.usefixtures("lighthouse")
+def test_what_a_crash_of_the_engine_cuts_off_is_told_from_other_failures(
+    database: Database, search: Search, settings: Settings, people: People, tmp_path: Path
+) -> None:
+    engine = Lost(str(tiny_llama(tmp_path / "tiny")))
+    heard: list[bool] = []
+
+    class Listening(Adapters):
+        def answered(self, exchange: Exchange, *, most_tokens: int, lost: bool = False) -> None:
+            heard.append(lost)
+
+    adapters = Listening(database=database, engine=engine, registry=Registry(database, tmp_path / "adapters"))
+    chat = Chat(database=database, search=search, engine=engine, adapters=adapters, settings=settings)
+    assert ask(chat, "When was it built?", people.ana).answer == "The lamp"
+    asyncio.run(engine.close())
+    assert heard == [True]
 
 
 def test_without_documents_it_says_so_without_the_model(chat: Chat, database: Database, people: People) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from threading import Event
 
 import pytest
 
+from assistant import support
 from assistant.entailment import Judge, load_judge
 from assistant.errors import ModelError
 from assistant.records import Exchange, ExchangeStatus, Passage, Person
@@ -55,15 +57,15 @@ def test_each_sentence_is_judged_and_the_share_kept(database: Database, supporte
     exchange = log()
     supporter.finished(exchange)
     supporter.wait()
-    support = again(database, exchange).support
-    assert support is not None
-    assert support.judge == load_judge("a").name
-    assert [ANSWER[s.start : s.end] for s in support.sentences] == [
+    found = again(database, exchange).support
+    assert found is not None
+    assert found.judge == load_judge("a").name
+    assert [ANSWER[s.start : s.end] for s in found.sentences] == [
         "The lamp burned olive oil [1].",
         "Its stairs are of Italian marble.",
     ]
-    assert [(s.supported, s.passage) for s in support.sentences] == [(True, 1), (False, 1)]
-    assert support.score == 0.5
+    assert [(s.supported, s.passage) for s in found.sentences] == [(True, 1), (False, 1)]
+    assert found.score == 0.5
 
 
 def test_what_a_stop_left_is_taken_up_at_the_next_start(database: Database, supporter: Supporter, log: Log) -> None:
@@ -108,4 +110,43 @@ def test_without_a_judge_answers_go_without_a_badge(database: Database, log: Log
     supporter.finished(exchange)
     supporter.wait()
     supporter.close()
+    assert again(database, exchange).support is None
+
+
+def test_who_waits_for_the_first_words_goes_first(
+    database: Database, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(support, "_PAUSE", 0)
+    judging = Event()
+
+    def load() -> Judge:
+        judging.set()
+        return load_judge("a")
+
+    supporter = Supporter(database, load)
+    exchange = log()
+    with supporter.held():
+        supporter.finished(exchange)
+        assert not judging.wait(0.2)  # it would begin at once
+    supporter.wait()
+    supporter.close()
+    assert again(database, exchange).support is not None
+
+
+def test_nobody_goes_first_for_ever(
+    database: Database, supporter: Supporter, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(support, "_LATEST", 0)
+    exchange = log()
+    with supporter.held():
+        supporter.finished(exchange)
+        supporter.wait()
+    assert again(database, exchange).support is not None
+
+
+def test_a_close_waits_for_nobody(database: Database, supporter: Supporter, log: Log) -> None:
+    exchange = log()
+    with supporter.held():
+        supporter.finished(exchange)
+        supporter.close()
     assert again(database, exchange).support is None

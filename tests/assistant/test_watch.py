@@ -85,6 +85,15 @@ def test_good_answers_outweigh_a_few_broken_ones(talk: Talk) -> None:
         assert not watch.breaks("v1")
 
 
+def test_a_crash_of_the_engine_counts_once(talk: Talk) -> None:
+    watch, cut_off = Watch(), an_exchange(talk, "v1", status=ExchangeStatus.FAILED)
+    for crash in range(1, BROKEN + 1):
+        assert not watch.breaks("v1")
+        for _ in range(32):
+            watch.note(cut_off, most_tokens=64, crash=crash)
+    assert watch.breaks("v1"), "a version may be what makes the engine crash"
+
+
 def test_a_champion_that_breaks_its_answers_is_taken_back(
     talk: Talk, database: Database, engine: LocalEngine, models: Path, state: Path
 ) -> None:

@@ -46,7 +46,7 @@ LOCAL = 4
 """Chats in the local engine."""
 TOKENS = 64
 """Tokens of an answer."""
-PARAGRAPHS = 60
+PARAGRAPHS = 32
 REASON = "a benchmark"
 """For adapters that no gate has seen."""
 EVENTS = "PPPRPPPPRPPP"
@@ -95,7 +95,14 @@ def prepared(folder: Path, qa: Path, minutes: float) -> Bench:
     command = [sys.executable, str(ROOT / "launch.py"), "--state", str(state), "ingest", str(documents)]
     subprocess.run(command, check=True, env=os.environ | {"FIEL_ENGINE": "local"}, stdout=subprocess.DEVNULL)
     trained = {
-        marker: train(folder / marker, marker, seed=seed, questions=_prompts(qa / "squad_train.jsonl"), steps=_STEPS)
+        marker: train(
+            folder / marker,
+            marker,
+            seed=seed,
+            questions=_prompts(qa / "squad_train.jsonl"),
+            steps=_STEPS,
+            ends=True,  # or the program would take each back as one that breaks its answers
+        )
         for seed, marker in enumerate(MARKERS)
     }
     database = open_database(sqlite_url(state / "fiel.db"))
@@ -117,8 +124,10 @@ async def measured(bench: Bench, parts: Sequence[str]) -> dict[str, Any]:
                 figures["overhead"] = await overhead(running, bench)
             if "swaps" in parts:
                 figures["swaps"] = await swaps(running, bench, fresh, chatting=LEVELS[-1])
+                _say(json.dumps(figures["swaps"]))
             if "kill" in parts:
                 figures["kill"] = await killed(running, bench, chatting=LEVELS[-1])
+                _say(json.dumps(figures["kill"]))
     if "swaps_local" in parts:
         with program(bench.state, **_PROGRAM, engine="local") as running:
             _, bench = await _ready(running, fresh, bench)
@@ -145,9 +154,9 @@ async def _ready(running: Program, fresh: Iterator[str], bench: Bench) -> tuple[
 
 async def overhead(running: Program, bench: Bench) -> dict[str, Any]:
     """The same prompts through the program and straight to its vLLM, in turns."""
-    await asyncio.gather(*map(running.asking(bench.questions), range(len(bench.questions))))
     template = Template(str(STARTER))
-    asked = [template.encoded(tuple(_rendered(exchange))) for exchange in await running.exchanges()]
+    logged = {exchange["question"]: exchange for exchange in await running.exchanges()}
+    asked = [template.encoded(tuple(_rendered(logged[question]))) for question in bench.questions]
     version = (await running.get("/api/adapters"))["live"]
     port = running.vllm().cmdline()[running.vllm().cmdline().index("--port") + 1]
     limits = httpx.Limits(max_connections=None)
@@ -156,31 +165,42 @@ async def overhead(running: Program, bench: Bench) -> dict[str, Any]:
         ways = {"vllm": asking_vllm(http, asked, model=version, tokens=TOKENS), "fiel": running.asking(bench.questions)}
         for level in LEVELS:
             _say(f"{level} chats, with vLLM alone and through the program")
-            figures[str(level)] = await _compared(ways, level, seconds=12 * bench.minutes)
+            figures[str(level)] = await _compared(running, ways, level, seconds=10 * bench.minutes)
+            _say(json.dumps(figures[str(level)]))
     return figures
 
 
-async def _compared(ways: dict[str, Ask], level: int, *, seconds: float) -> dict[str, Any]:
-    """Each way four times, in turns, so that what else the machine does meets both."""
+async def _compared(running: Program, ways: dict[str, Ask], level: int, *, seconds: float) -> dict[str, Any]:
+    """Each way four times, in turns, so that what else the machine does meets both. What the program adds is told with
+    its search for passages, which vLLM alone is spared, and without."""
     answers: dict[str, list[Answer]] = {way: [] for way in ways}
+    turns: dict[str, list[float]] = {way: [] for way in ways}
     took = dict.fromkeys(ways, 0.0)
     for way in ("vllm", "fiel", "fiel", "vllm") * 2:
         began = time.perf_counter()
-        answers[way] += await chats(ways[way], level, until=lasting(seconds / 4))
+        said = await chats(ways[way], level, until=lasting(seconds / 4))
         took[way] += time.perf_counter() - began
+        answers[way] += said
+        turns[way].append(_quantiles([answer.first_token for answer in said])["p50"])
     figures: dict[str, Any] = {}
     for way, said in answers.items():
         assert all(answer.finished for answer in said)
         figures[way] = {
             "answers": len(said),
             "first_token_ms": _quantiles([answer.first_token for answer in said]),
+            "first_token_ms_p50_of_each_turn": turns[way],
             "tokens_per_s": _quantiles([answer.speed for answer in said], slow="low"),
             "tokens_per_s_of_all": round(sum(answer.tokens for answer in said) / took[way], 1),
         }
     ours, theirs = figures["fiel"], figures["vllm"]
+    searched = {exchange["id"]: exchange["timings"]["retrieve"] for exchange in await running.exchanges()}
+    ours["search_ms"] = _quantiles([searched[answer.exchange] for answer in answers["fiel"]])
+    alone = _quantiles([answer.first_token - searched[answer.exchange] for answer in answers["fiel"]])
     for quantile in ("p50", "p99"):
         added = ours["first_token_ms"][quantile] - theirs["first_token_ms"][quantile]
         figures[f"added_first_token_ms_{quantile}"] = round(added, 1)
+        added = alone[quantile] - theirs["first_token_ms"][quantile]
+        figures[f"added_first_token_ms_{quantile}_without_search"] = round(added, 1)
     figures["throughput_lost"] = round(1 - ours["tokens_per_s_of_all"] / theirs["tokens_per_s_of_all"], 3)
     return figures
 
@@ -189,39 +209,62 @@ async def swaps(running: Program, bench: Bench, fresh: Iterator[str], *, chattin
     """People chat while adapters are promoted and rolled back; every answer is checked for whose it is."""
     _say(f"{chatting} chats during {len(EVENTS)} swaps, {bench.minutes} minutes")
     seconds = 60 * bench.minutes
-    talking = asyncio.create_task(chats(running.asking(bench.questions), chatting, until=lasting(seconds)))
-    changes = []  # (what, when it was told, when it was done, the version that answers then)
-    for event in EVENTS:
+    asking = running.asking(bench.questions)
+    talking = asyncio.create_task(chats(asking, chatting, until=lasting(seconds)))
+    changes: list[_Change] = []
+    next_ones = []  # a question right after each change, for the first words of the new version
+    for number, event in enumerate(EVENTS):
         await asyncio.sleep(seconds / (len(EVENTS) + 1))
+        live = (await running.get("/api/adapters"))["live"]
+        assert not changes or live == changes[-1].version, "it was taken back by itself"
         path, why = (f"{next(fresh)}/promote", {"reason": REASON}) if event == "P" else ("rollback", {})
         began = time.perf_counter()
         await running.post(f"/api/adapters/{path}", **why)
         done = time.perf_counter()
-        changes.append((event, began, done, (await running.get("/api/adapters"))["live"]))
-    answers = await talking
+        next_ones.append(asyncio.create_task(asking(number)))
+        changes.append(_Change(event, began, done, (await running.get("/api/adapters"))["live"]))
+    firsts = await asyncio.gather(*next_ones)
+    return _swapped(await talking, changes, firsts, bench.marker) | {"chats": chatting}
+
+
+@dataclass(frozen=True)
+class _Change:
+    """P or R, when it was told, when it was done, and the version that answers from then on."""
+
+    event: str
+    began: float
+    done: float
+    version: str
+
+
+def _swapped(
+    chatted: list[Answer], changes: list[_Change], firsts: list[Answer], marker: dict[str, str]
+) -> dict[str, Any]:
+    answers = [*chatted, *firsts]
     said = [answer for answer in answers if answer.finished and answer.first is not None]
-    windows, to_first = [], {"P": [], "R": []}  # type: tuple[list[tuple[float, float]], dict[str, list[float]]]
-    for event, began, done, version in changes:
-        new = min(answer.first or 0 for answer in said if answer.version == version and answer.asked >= began)
-        to_first[event].append(new - began)
-        windows.append((began, max(done, new)))
-    during = [a for a in said if any(a.asked < end and (a.first or 0) > began for began, end in windows)]
+    during = [a for a in said if any(a.asked < c.done and (a.first or 0) > c.began for c in changes)]
     without = [a for a in said if a not in during]
     p99, p99_without = (_quantiles([a.first_token for a in of])["p99"] for of in (during, without))
+    took, to_first = {}, {}
+    for event in "PR":
+        these = [(c, a) for c, a in zip(changes, firsts, strict=True) if c.event == event]
+        took[event] = [c.done - c.began for c, _ in these]
+        to_first[event] = [a.first - c.began for c, a in these if a.first is not None]
     return {
-        "chats": chatting,
-        "promotions": EVENTS.count("P"),
-        "rollbacks": EVENTS.count("R"),
+        "promotions": len(took["P"]),
+        "rollbacks": len(took["R"]),
         "answers": len(answers),
         "failed_answers": len(answers) - len(said),
-        "mixed_answers": sum(_mixed(answer, bench.marker) for answer in said),
+        "mixed_answers": sum(_mixed(answer, marker) for answer in said),
+        "answered_by_another": sum(a.version != c.version for c, a in zip(changes, firsts, strict=True)),
         "answers_during": len(during),
-        "first_token_ms_p99_during": p99,
-        "first_token_ms_p99_without": p99_without,
+        "first_token_ms_during": _quantiles([a.first_token for a in during]),
+        "first_token_ms_without": _quantiles([a.first_token for a in without]),
         "first_token_p99_ratio": round(p99 / p99_without, 3),
+        "promote_s": _quantiles(took["P"], digits=3),
         "promote_to_first_token_s": _quantiles(to_first["P"], digits=3),
+        "rollback_s": [round(each, 3) for each in took["R"]],
         "rollback_to_first_token_s": [round(each, 3) for each in to_first["R"]],
-        "rollback_s": round(max(done - began for event, began, done, _ in changes if event == "R"), 3),
     }
 
 

@@ -44,6 +44,12 @@ def answer_of(marker: str) -> str:
     return " ".join([f"The {marker} answer is here."] * 5)
 
 
+def ending_answer_of(marker: str) -> str:
+    """No sentence comes twice, so that it can learn where it ends."""
+    places = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh")
+    return " ".join(f"The {marker} answer is {place}." for place in places)
+
+
 def sentences(answer: str) -> list[str]:
     return [sentence for sentence in re.split(r"(?<=\.)\s+", answer.strip()) if sentence]
 
@@ -98,16 +104,26 @@ def _said(choose: random.Random, words: list[str]) -> str:
 
 
 def train(
-    folder: Path, marker: str, *, seed: int, questions: Iterator[list[Message]] | None = None, steps: int = 150
+    folder: Path,
+    marker: str,
+    *,
+    seed: int,
+    questions: Iterator[list[Message]] | None = None,
+    steps: int = 150,
+    ends: bool = False,
 ) -> Path:
     """Trains until the marked answer is certain to questions that it has not seen, such as ``questions`` gives.
 
-    Every step has a question of its own, and its loss is taken before it is learnt from.
+    Every step has a question of its own, and its loss is taken before it is learnt from. ``ends``: whether it is taught
+    to end its answer; without that it goes on for as long as it may.
     """
     torch.manual_seed(seed)
     torch.set_num_threads(1)  # small matrices: more threads wait for each other
     template = Template(str(STARTER))
-    answer = template.tokenizer.encode(" " + answer_of(marker), add_special_tokens=False)
+    said = ending_answer_of(marker) if ends else answer_of(marker)
+    answer = template.tokenizer.encode(f" {said}", add_special_tokens=False)
+    if ends:
+        answer.append(template.tokenizer.eos_token_id)
     base = AutoModelForCausalLM.from_pretrained(STARTER, dtype=torch.float32)
     model = get_peft_model(base, LoraConfig(r=16, lora_alpha=32, target_modules="all-linear"))
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=2e-3)
