@@ -15,13 +15,12 @@ from sqlalchemy import select
 from assistant import prompts
 from assistant.engines.base import Engine, Sampling
 from assistant.entailment import Judge, load_judge
-from assistant.records import Message, Side
-from assistant.store import forget
+from assistant.records import Exchange, Message
+from assistant.store import exchanges, forget
 from assistant.store.database import Database
-from assistant.store.tables import GateScoreRow
+from assistant.store.tables import ExchangeRow, GateScoreRow
 from tests.conftest import passages_and_question
 from tests.trainer.talk import Talk, fact, thing_of
-from trainer import proof
 from trainer.evaluate.items import Item as Judged
 from trainer.evaluate.scoring import JudgeError, Scores, Statement
 from trainer.examine import Examiner
@@ -31,6 +30,7 @@ from trainer.gate.scores import Said
 
 MODELS = {"base": None, "champion": "careful", "candidate": "brief"}
 REFUSAL = prompts.REFUSALS["en"]
+ASKED = [(0, 1), (0, 2), (1, 1), (1, 2)]
 PLACES = [(document, section) for document in range(3) for section in range(10)]
 
 
@@ -96,12 +96,11 @@ def judge() -> Judge:
 
 @pytest.fixture
 def talk(database: Database) -> Talk:
-    """Four questions about sealed sections, each shown with a section that tells nothing of what is asked."""
+    """Four questions about sections, each shown with another that tells nothing of what is asked."""
     talk = Talk(database)
     talk.add_documents(3, sections=10)
-    (other,) = talk.places(Side.TRAIN, 1)
-    for n, place in enumerate(talk.places(Side.GATE, 4)):
-        talk.ask(place, others=[other], person=n)
+    for n, place in enumerate(ASKED):
+        talk.ask(place, others=[(2, 5)], person=n)
     return talk
 
 
@@ -110,8 +109,7 @@ def examined(talk: Talk, database: Database, judge: Judge) -> Callable[..., list
     def examine(
         engine: Rules, scorer: Verdicts, *, run: int = 1, models: Mapping[str, str | None] = MODELS
     ) -> list[Row]:
-        with database.read() as session:
-            items = proof.items(session)
+        items = list(items_of(database).values())
         examiner = Examiner(
             database, cast(Engine, engine), scorer, judge, max_tokens=200, run_id=run, told=lambda *_: None
         )
@@ -121,8 +119,23 @@ def examined(talk: Talk, database: Database, judge: Judge) -> Callable[..., list
 
 
 def items_of(database: Database) -> dict[str, Item]:
+    """Whatever was asked, on whichever side: that is drawn anew for each installation."""
     with database.read() as session:
-        return {item.question: item for item in proof.items(session)}
+        ids = session.scalars(select(ExchangeRow.id).order_by(ExchangeRow.id)).all()
+        return {asked.question: _item(asked) for asked in exchanges.by_id(session, ids)}
+
+
+def _item(asked: Exchange) -> Item:
+    return Item(
+        id=asked.id,
+        group=asked.group or "",
+        person=str(asked.person_id),
+        question=asked.question,
+        history=(),
+        passages=asked.passages,
+        asked_at=asked.created_at,
+        exchange_id=asked.id,
+    )
 
 
 def kept(database: Database) -> list[Any]:
@@ -214,7 +227,7 @@ def test_a_judge_that_varies_scores_all_models_anew_interleaved_and_blind(examin
 
 
 def test_where_the_judge_fails_no_model_has_a_score(examined: Callable[..., list[Row]], talk: Talk) -> None:
-    place = talk.places(Side.GATE, 5)[-1]
+    place = (2, 2)
     asked = talk.ask(place, question=f"Why was the {thing_of(*place)} opened?")
     rows = examined(Rules(), Verdicts())
     assert len(rows) == 4
@@ -225,7 +238,7 @@ def test_nothing_outlives_the_document_that_it_was_answered_from(
     examined: Callable[..., list[Row]], talk: Talk, database: Database
 ) -> None:
     """Neither answers to twins of other items, which show it, nor what is being answered when it is deleted."""
-    ((gone, _), *_) = talk.places(Side.GATE, 1)
+    gone = 0
     told = re.compile(rf"Town{gone}x")
 
     def deleting() -> Iterator[None]:
