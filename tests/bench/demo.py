@@ -40,7 +40,7 @@ SETTINGS = FREE | {
     # The starter is small and was never tuned: it needs a larger rate than models of other kinds. One alone is not
     # searched for, which would take longer than all else.
     "training__learning_rates": "[0.01]",
-    "training__epochs": "3",
+    "training__epochs": "2",
     "training__removed": "0.05",  # wrong refusals count against it in the gate
 }
 _SHOWN = {
@@ -165,7 +165,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="not needed")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--sections", type=int, default=80, help="that people ask about")
+    parser.add_argument("--sections", type=int, default=70, help="that people ask about")
     parser.add_argument("--fresh", type=int, default=16, help="sections that nobody asks about until the end")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--state", type=Path, help="keep the state here")
