@@ -43,6 +43,7 @@ def exchange(session: Session, exchange_id: str, *, person_id: int) -> None:
         if any(said["question"] == gone.question for said in row.history):
             row.history = [said for said in row.history if said["question"] != gone.question]
             row.search_query = row.question
+            session.execute(delete(GateScoreRow).where(GateScoreRow.exchange_id == row.id))  # of answers that knew it
             _note(session, [row.id])
     left = session.scalars(
         select(ExchangeRow).where(ExchangeRow.conversation_id == conversation.id).order_by(ExchangeRow.created_at)
