@@ -159,6 +159,7 @@ class Adapters:
                     await self._carry_out(command)
                 await self._take_back_what_breaks()
                 async with self._lock:
+                    await self._warm_up()
                     await self._unload_idle()
             except FielError as error:
                 if str(error) != told:  # an engine that cannot be had says the same at every look
@@ -199,8 +200,7 @@ class Adapters:
             else:
                 live = adapter.version
                 break
-        self._live = live
-        self._problem = None
+        await self._flip(live)
         if problems:
             instead = f"the adapter {live}" if live else "the base model"
             self._problem = f"{' '.join(problems)} Instead, {instead} answers."
@@ -250,21 +250,19 @@ class Adapters:
         if version is not None:
             self._guests.discard(version)  # whoever measured it is done, and it stays for as long as it answers
         _log.info("%s answers from now on", version or "the base model")
-        await self._warm_up()
+        before = await asyncio.to_thread(self._before)
+        self._warm = before if version not in (None, before) else None
 
     async def _warm_up(self) -> None:
-        """Loads the version that a rollback would lead to."""
-        self._warm = None
-        if self._live is None:
-            return
-        before = await asyncio.to_thread(self._before)
-        if before is None or before == self._live:
+        """Loads the version that a rollback would lead to: after a promotion it still is, after a rollback whoever
+        asked for that need not wait."""
+        if self._warm is None:
             return
         try:
-            await self._make_ready(before)
-            self._warm = before
+            await self._make_ready(self._warm)
         except (ModelError, InputError) as error:
             _log.warning("a rollback will not find its adapter: %s", error)
+            self._warm = None
 
     async def _unload_idle(self) -> None:
         """Unloads what is neither wanted nor answering any more."""
