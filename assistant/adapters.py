@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 
 from assistant import prompts
@@ -110,15 +110,7 @@ class Adapters:
             line = [adapter.version for adapter in await asyncio.to_thread(self._line)]
             if seen is not None and seen not in line[:1]:
                 raise InputError(f"The adapter {seen} does not answer any more. Look again.")
-            before = None
-            for version in line[1:]:
-                try:
-                    await self._make_ready(version)
-                except (ModelError, InputError):
-                    _log.exception("the rollback passes over %s", version)
-                else:
-                    before = version
-                    break
+            before, _ = await self._first_served(line[1:])
             await asyncio.to_thread(self._commit_rollback, before, person_id, reason)
             await self._flip(before)
 
@@ -176,32 +168,30 @@ class Adapters:
         version = self._live
         if version is None or not self._watch.breaks(version):
             return
+        if await self._is_champion(version) and await self._base_answers():
+            _log.error("%s IS TAKEN BACK: half of its latest answers were empty, endless or failed", version)
+            await self.rollback(person_id=None, reason=adapters.BROKE, seen=version)
+        self._watch.forget(version)
+
+    async def _is_champion(self, version: str) -> bool:
+        """No: it answers for the champion, which could not be loaded."""
         line = await asyncio.to_thread(self._line)
-        if not line or line[0].version != version:
-            return  # it answers for the champion, which could not be loaded
+        return bool(line) and line[0].version == version
+
+    async def _base_answers(self) -> bool:
         try:
             await self._canary(None)
         except EngineError:
-            return
-        _log.error("%s IS TAKEN BACK: half of its latest answers were empty, endless or failed", version)
-        await self.rollback(person_id=None, reason=adapters.BROKE, seen=version)
-        self._watch.forget(version)
+            return False
+        return True
 
     async def _reconcile(self) -> None:
         """After a start of the engine: the champion, or the first of its predecessors that can be served, goes live."""
-        problems = []
-        live: str | None = None
-        for adapter in await asyncio.to_thread(self._line):
-            try:
-                await self._make_ready(adapter.version)
-            except (ModelError, InputError) as error:
-                _log.error("THE CHAMPION IS NOT SERVED: %s", error)
-                problems.append(str(error))
-            else:
-                live = adapter.version
-                break
+        line = [adapter.version for adapter in await asyncio.to_thread(self._line)]
+        live, problems = await self._first_served(line)
         await self._flip(live)
         if problems:
+            _log.error("THE CHAMPION IS NOT SERVED")
             instead = f"the adapter {live}" if live else "the base model"
             self._problem = f"{' '.join(problems)} Instead, {instead} answers."
             await asyncio.to_thread(self._record_fallback)
@@ -212,6 +202,19 @@ class Adapters:
                 _log.exception("the adapter %s could not be loaded again", guest)
                 self._guests.discard(guest)
         await self._warm_up()
+
+    async def _first_served(self, line: Sequence[str]) -> tuple[str | None, list[str]]:
+        """The first of these versions that can be served, ready now; and why those before it cannot."""
+        problems = []
+        for version in line:
+            try:
+                await self._make_ready(version)
+            except (ModelError, InputError) as error:
+                _log.exception("%s is passed over", version)
+                problems.append(str(error))
+            else:
+                return version, problems
+        return None, problems
 
     async def _make_ready(self, version: str) -> None:
         """Loads a version, unless it is, and hears that it answers."""

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
+
+from sqlalchemy.orm import Session
 
 from assistant.accounts import Accounts
 from assistant.documents.ingest import Library
 from assistant.errors import FielError
 from assistant.records import Person
+from assistant.state import clear_run
 from assistant.store import audit, exchanges, forget, runs
 from assistant.store.database import Database
 
 _log = logging.getLogger(__name__)
 
 _AGAIN = 2.0  # seconds until the next try to clean
-_KEPT = {"card.json", "left_out.jsonl"}  # of what a run collected: figures and ids, no texts
 
 
 class Forgetting:
@@ -51,25 +55,22 @@ class Forgetting:
 
     def exchange(self, exchange_id: str, *, person: Person) -> None:
         """Raises NotFoundError if it is not the person's."""
-        with self._database.write() as session:
+        with self._deleting() as session:
             forget.exchange(session, exchange_id, person_id=person.id)
             audit.record(session, "exchange deleted", person_id=person.id, subject=exchange_id)
-        self._clean()
 
     def conversation(self, conversation_id: str, *, person: Person) -> None:
         """Raises NotFoundError if it is not the person's."""
-        with self._database.write() as session:
+        with self._deleting() as session:
             exchanges.delete_conversation(session, conversation_id, person_id=person.id)
             audit.record(session, "conversation deleted", person_id=person.id, subject=conversation_id)
-        self._clean()
 
     def document(self, document_id: int, *, person: Person) -> None:
         """Raises NotFoundError, or NotAllowedError if it is shared and the person is no admin."""
         self._library.remove(document_id, person=person)
-        with self._database.write() as session:
+        with self._deleting() as session:
             forget.document(session, document_id)
             audit.record(session, "document deleted", person_id=person.id, subject=document_id)
-        self._clean()
 
     def account(self, person: Person, *, password: str) -> None:
         """Deletes the account with all that is the person's. Raises NotAllowedError for a wrong password."""
@@ -78,9 +79,20 @@ class Forgetting:
             owned = forget.private_documents(session, person.scope)
         for document_id in owned:
             self.document(document_id, person=person)
-        with self._database.write() as session:
+        with self._deleting() as session:
             forget.person(session, person.id)
             audit.record(session, "account deleted", person_id=None, subject=person.id)
+
+    @contextmanager
+    def _deleting(self) -> Iterator[Session]:
+        """A transaction that deletes; the disk is cleaned after it.
+
+        A run whose process died ends with it: going on, it would learn from what is gone.
+        """
+        with self._database.write() as session:
+            for run in runs.dead(session):
+                runs.cancel(session, run.id)
+            yield session
         self._clean()
 
     def _clean(self) -> None:
@@ -96,16 +108,9 @@ class Forgetting:
             _log.exception("what was deleted could not be cleaned from the disk yet")
 
     def _clean_work(self) -> None:
-        """Removes what runs collected, except what a living one, which removes it at its end, still works on.
-
-        A run whose process died is ended: going on, it would learn from what is gone.
-        """
-        with self._database.write() as session:
-            for run in runs.dead(session):
-                runs.cancel(session, run.id)
-            alive = runs.alive(session)
+        """Removes what runs collected that have ended; the others remove it themselves, at their end."""
+        with self._database.read() as session:
+            going_on = {str(run.id) for run in runs.unfinished(session)}
         for folder in self._training.glob("*/"):
-            if alive is None or folder.name != str(alive.id):
-                for path in folder.rglob("*"):
-                    if path.name not in _KEPT and path.is_file():
-                        path.unlink(missing_ok=True)
+            if folder.name not in going_on:
+                clear_run(folder)

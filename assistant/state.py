@@ -9,12 +9,16 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from assistant.errors import BusyError, FielError
+
+CARD, LEFT_OUT = "card.json", "left_out.jsonl"
+"""Of the dataset of a run: figures and ids, no texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +100,14 @@ def _announcement(folder: Path) -> Path:
 
 def _mark(folder: Path) -> Path:
     return folder / "restoring"
+
+
+def clear_run(folder: Path) -> None:
+    """Removes what people wrote from the folder where a run worked; the card of its dataset stays."""
+    for path in (*folder.glob("*"), *folder.glob("dataset/*")):
+        if path.name in {"dataset", CARD, LEFT_OUT}:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, Self, TextIO
 
 from assistant.errors import InputError
-
-CARD, LEFT_OUT = "card.json", "left_out.jsonl"
+from assistant.state import CARD, LEFT_OUT
 
 FILES = ("train", "validation", "preferences", "undesirable", "retrieval")
 """The files of a dataset, each ``.jsonl``.

@@ -158,9 +158,9 @@ class _Trainer:
             return None
         self._progress.phase("learning from what was rejected")
         # Here rows are not packed: a step takes a batch of single examples, and all are seen once.
-        batch, processes = self._settings.batch, int(os.environ.get("WORLD_SIZE", "1"))
+        batch = self._settings.batch
         steps = max(1, math.ceil((len(wanted) + len(unwanted)) / batch))
-        plan = replace(self._plan(rate, steps=steps), accumulate=math.ceil(batch / processes))
+        plan = replace(self._plan(rate, steps=steps), accumulate=math.ceil(batch / _processes()))
         return fit.prefer(
             model,
             wanted,
@@ -186,12 +186,11 @@ class _Trainer:
     def _plan(self, rate: float, *, steps: int) -> fit.Plan:
         examples = self._prepared.train.examples
         rows = fit.packed(examples, self._row) if self._row else len(examples)
-        processes = int(os.environ.get("WORLD_SIZE", "1"))
         return fit.Plan(
             rate=rate,
             steps=steps,
             row=self._row,
-            accumulate=max(1, round(rows / epoch(len(examples), self._settings) / processes)),
+            accumulate=max(1, round(rows / epoch(len(examples), self._settings) / _processes())),
             seed=self._seed,
             checkpointing=self._prepared.estimate.checkpointing,
         )
@@ -306,6 +305,11 @@ def main() -> int:
         print("Stopped. The same command goes on from here.", file=sys.stderr)
         return 130
     return 0
+
+
+def _processes() -> int:
+    """How many processes train together."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _print(progress: Mapping[str, Any]) -> None:

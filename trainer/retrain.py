@@ -29,10 +29,10 @@ from assistant.entailment import load_judge
 from assistant.errors import BusyError, FielError
 from assistant.records import Run, RunStatus
 from assistant.settings import ROOT, Settings, Training
+from assistant.state import CARD
 from assistant.store import runs
 from assistant.store.database import Database, open_database, sqlite_url
 from trainer import dataset, lora, remote, steps
-from trainer.card import CARD
 from trainer.estimate import threads
 from trainer.prepare import prepare
 from trainer.work import Rates
@@ -240,11 +240,9 @@ def _help(state: Path, run: Run) -> int:
     folder = steps.work_folder(state, run.id)
     while not (folder / "dataset" / CARD).exists():
         time.sleep(_LOOK)
-    model, settings = run.parameters["model"], Training(**run.parameters["training"])
-    memory = Rates(state / "training" / "rates.json", model_name(model))
-    prepared = prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples)
-    judge = load_judge("a")
-    lora.train(prepared, folder / "adapter", settings=settings, seed=run.seed, judge=judge, rate=memory.rate)
+    ready, memory = steps.prepared(state, run)
+    settings = Training(**run.parameters["training"])
+    lora.train(ready, folder / "adapter", settings=settings, seed=run.seed, judge=load_judge("a"), rate=memory.rate)
     return 0
 
 

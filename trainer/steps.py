@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from assistant import prompts
@@ -13,11 +13,13 @@ from assistant.entailment import load_judge
 from assistant.records import Adapter, Run, RunStatus
 from assistant.registry import Registry
 from assistant.settings import Remote, Training
+from assistant.state import CARD, clear_run
 from assistant.store import adapters, exchanges, runs
 from assistant.store.database import Database
 from trainer import dataset, lora, remote
-from trainer.card import CARD, LEFT_OUT, Card
-from trainer.prepare import prepare
+from trainer.card import Card
+from trainer.prepare import Prepared, prepare
+from trainer.tokens import lines
 from trainer.work import Rates
 from trainer.worker import Holder
 
@@ -53,11 +55,7 @@ def collect(state: Path, database: Database, holder: Holder) -> Card:
 def stale(database: Database, folder: Path) -> bool:
     """Whether what an earlier process collected holds an exchange that may not be learnt from any more: it was deleted,
     or its owner allows it no longer."""
-    ids = set()
-    for name in _PARTS:
-        if (path := folder / "dataset" / f"{name}.jsonl").exists():
-            with path.open(encoding="utf-8") as file:
-                ids |= {json.loads(line)["exchange"] for line in file}
+    ids = _exchanges(folder / "dataset", _PARTS)
     with database.read() as session:
         return not ids <= exchanges.learnable_of(session, ids)
 
@@ -67,10 +65,15 @@ def estimate(state: Path, run: Run) -> list[str]:
     folder = work_folder(state, run.id)
     if not Card.read(folder / "dataset").examples["train"]:
         return Card.read(folder / "dataset").lines()
-    memory = Rates(state / "training" / "rates.json", model_name(run.parameters["model"]))
+    return prepared(state, run)[0].lines()
+
+
+def prepared(state: Path, run: Run) -> tuple[Prepared, Rates]:
+    """The dataset of a run as its model reads it, and what is known of that model's learning rates."""
+    folder, model = work_folder(state, run.id), run.parameters["model"]
+    memory = Rates(state / "training" / "rates.json", model_name(model))
     settings = Training(**run.parameters["training"])
-    model = run.parameters["model"]
-    return prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples).lines()
+    return prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples), memory
 
 
 def train(state: Path, holder: Holder) -> str:
@@ -83,12 +86,10 @@ def train(state: Path, holder: Holder) -> str:
 
 def _here(state: Path, folder: Path, settings: Training, holder: Holder) -> str:
     """Trains on this machine."""
-    model = holder.run.parameters["model"]
-    memory = Rates(state / "training" / "rates.json", model_name(model))
-    prepared = prepare(folder / "dataset", model, settings=settings, folder=folder, earlier=memory.examples)
+    ready, memory = prepared(state, holder.run)
     if not (folder / "adapter").exists():
         manifest = lora.train(
-            prepared,
+            ready,
             folder / "adapter",
             settings=settings,
             seed=holder.run.seed,
@@ -96,9 +97,9 @@ def _here(state: Path, folder: Path, settings: Training, holder: Holder) -> str:
             rate=memory.rate,
             report=holder.report,
         )
-        if prepared.sweep:
-            memory.note(len(prepared.train.examples), manifest["rate"])
-    return model_name(model)
+        if ready.sweep:
+            memory.note(len(ready.train.examples), manifest["rate"])
+    return model_name(holder.run.parameters["model"])
 
 
 def _there(folder: Path, settings: Training, holder: Holder) -> str:
@@ -138,11 +139,13 @@ def register(state: Path, database: Database, run: Run, base: str) -> Adapter:
 
 def learnt(folder: Path, *, undesirable: bool) -> frozenset[str]:
     """The ids of the exchanges that were learnt from, with those whose answers were discouraged if that was done."""
-    ids = set()
-    for name in ("train", "undesirable") if undesirable else ("train",):
-        with (folder / f"{name}.jsonl").open(encoding="utf-8") as file:
-            ids |= {json.loads(line)["exchange"] for line in file}
-    return frozenset(ids)
+    return _exchanges(folder, ("train", "undesirable") if undesirable else ("train",))
+
+
+def _exchanges(dataset: Path, parts: Sequence[str]) -> frozenset[str]:
+    """The ids of the exchanges in parts of a dataset, which need not be there."""
+    files = (path for name in parts if (path := dataset / f"{name}.jsonl").exists())
+    return frozenset(row["exchange"] for file in files for row in lines(file))
 
 
 def clear(state: Path, database: Database, run_id: int) -> None:
@@ -150,11 +153,4 @@ def clear(state: Path, database: Database, run_id: int) -> None:
     with database.read() as session:
         if runs.get(session, run_id).status in {RunStatus.WAITING, RunStatus.RUNNING}:
             return  # it is gone on with, or is another process's
-    folder = work_folder(state, run_id)
-    kept = {folder / "dataset" / name for name in (CARD, LEFT_OUT)}
-    for path in folder.glob("*"):
-        if path.name != "dataset":
-            shutil.rmtree(path, ignore_errors=True)
-    for path in folder.glob("dataset/*"):
-        if path not in kept:
-            path.unlink()
+    clear_run(work_folder(state, run_id))

@@ -100,15 +100,13 @@ def held(database: Database, run_id: int, *, log: str = "") -> Iterator[Holder]:
     holder = Holder(database, run)
     try:
         yield holder
-    except LeaseLostError:
-        raise  # it is somebody else's: nothing of it may be touched
     except RunCancelledError:
         holder.close()
         with suppress(LeaseLostError):  # it has ended already
             _finish(database, run, RunStatus.CANCELLED, None)
         raise
     except BusyError:
-        raise  # a database that is busy for long: the run is gone on with, as after a kill
+        raise  # the run is another process's, or the database busy for long: it is gone on with, as after a kill
     except BaseException as error:
         holder.close()
         told = str(error) if isinstance(error, FielError) else "The training failed unexpectedly; the log says more."

@@ -60,21 +60,21 @@ def document(session: Session, document_id: int) -> None:
     session.execute(delete(GateScoreRow).where(GateScoreRow.exchange_id.is_(None)))  # of golden questions
     showing = select(ExchangeDocumentRow.exchange_id).where(ExchangeDocumentRow.document_id == document_id)
     ids = list(session.scalars(showing))
+    told: dict[int, set[str]] = {}
     for first in range(0, len(ids), _AT_ONCE):
         part = ids[first : first + _AT_ONCE]
         rows = session.scalars(select(ExchangeRow).where(ExchangeRow.id.in_(part))).all()
-        told = {row.person_id: set[str]() for row in rows}
         for row in rows:
             if not row.refused:  # which says nothing of the document
-                told[row.person_id].add(row.answer)
+                told.setdefault(row.person_id, set()).add(row.answer)
             _redact(row, document_id)
         session.execute(delete(SupportRow).where(SupportRow.exchange_id.in_(part)))
         session.execute(delete(SampleRow).where(SampleRow.exchange_id.in_(part)))
         session.execute(delete(GateScoreRow).where(GateScoreRow.exchange_id.in_(part)))
         _redact_ratings(session, part)
-        _redact_histories(session, told)
         _note(session, part)
         session.flush()
+    _redact_histories(session, told)
     session.execute(delete(ExchangeDocumentRow).where(ExchangeDocumentRow.document_id == document_id))
 
 

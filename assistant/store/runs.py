@@ -20,6 +20,8 @@ from assistant.store.tables import RunRow
 PATIENCE = timedelta(seconds=60)
 """A run without a sign of life for this long is dead."""
 
+_UNFINISHED = (RunStatus.WAITING, RunStatus.RUNNING)
+
 
 def add(
     session: Session, *, kind: str, seed: int, parameters: Mapping[str, Any] | None = None, person_id: int | None = None
@@ -63,6 +65,11 @@ def dead(session: Session) -> list[Run]:
     return [_run(row) for row in rows]
 
 
+def unfinished(session: Session) -> list[Run]:
+    """Runs that wait, that are at work, and that are gone on with because their process has died."""
+    return [_run(row) for row in session.scalars(select(RunRow).where(RunRow.status.in_(_UNFINISHED)))]
+
+
 def claim(session: Session, run_id: int, *, log: str = "") -> Run:
     """Makes a run that waits, or whose process has died, the caller's.
 
@@ -71,7 +78,7 @@ def claim(session: Session, run_id: int, *, log: str = "") -> Run:
     if (holder := alive(session)) is not None:
         raise BusyError(f"Run {holder.id} ({holder.kind}) is at work. Wait for its end, or cancel it.")
     status = get(session, run_id).status
-    if status not in {RunStatus.WAITING, RunStatus.RUNNING}:
+    if status not in _UNFINISHED:
         raise InputError(f"Run {run_id} is {status} already.")
     row = session.get_one(RunRow, run_id)
     row.status, row.heartbeat = RunStatus.RUNNING, datetime.now(UTC)
@@ -122,7 +129,7 @@ def cancel(session: Session, run_id: int) -> None:
     row = session.get_one(RunRow, run_id)
     if (living := alive(session)) is not None and living.id == run_id:
         row.cancelling = True
-    elif row.status in {RunStatus.WAITING, RunStatus.RUNNING}:
+    elif row.status in _UNFINISHED:
         row.status, row.finished_at = RunStatus.CANCELLED, datetime.now(UTC)
         if job := row.progress.get("job"):
             row.problem = f"Its job {job} may still run at the service, and cost. Cancel it there."

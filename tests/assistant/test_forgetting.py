@@ -187,6 +187,24 @@ def test_what_a_run_collected(  # noqa: PLR0917
         assert (holding(), status) == ([], RunStatus.CANCELLED)
 
 
+def test_a_start_leaves_a_run_that_a_kill_cut_off_to_be_gone_on_with(
+    database: Database, forgetting: Forgetting, state: Path
+) -> None:
+    with database.write() as session:
+        ended = runs.claim(session, runs.add(session, kind="train", seed=0).id)
+        runs.finish(session, ended.id, token=ended.token, status=RunStatus.FAILED)
+        cut_off = runs.claim(session, runs.add(session, kind="train", seed=0).id)
+        session.get_one(RunRow, cut_off.id).heartbeat = datetime.now(UTC) - 2 * runs.PATIENCE
+    for run in (ended, cut_off):
+        (state / "training" / str(run.id) / "dataset").mkdir(parents=True)
+        (state / "training" / str(run.id) / "dataset" / "train.jsonl").write_text("{}")
+    forgetting.start()
+    forgetting.wait()
+    assert [path.parts[-3] for path in state.glob("training/*/dataset/train.jsonl")] == [str(cut_off.id)]
+    with database.read() as session:
+        assert [run.id for run in runs.dead(session)] == [cut_off.id]
+
+
 def test_adapters_that_saw_what_is_deleted_are_affected(
     database: Database, forgetting: Forgetting, ana: Person
 ) -> None:

@@ -16,6 +16,7 @@ import uvicorn
 from pydantic import SecretStr
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from assistant.entailment import Judge, load_judge
 from assistant.settings import Remote, Training
 from tests.assistant.engines.conftest import tiny_llama
 from tests.trainer import service
@@ -66,6 +67,11 @@ def write_dataset(
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)  # small matrices: more threads wait for each other
+
+
+@pytest.fixture(scope="session")
+def judge() -> Judge:
+    return load_judge("a")
 
 
 @pytest.fixture(scope="session")

@@ -195,9 +195,7 @@ def test_a_deletion_during_training_keeps_the_candidate_from_going_live(
         gone = sorted(learnt)[0]
         owner = session.get_one(forget.ExchangeRow, gone).person_id
         forget.exchange(session, gone, person_id=owner)
-    went_silent(database)
-    cycling.work(settings, run.id)
-    assert verdict(database, run)["decided_by"] == "affected"
+    assert gone_on_with(settings, database, run)["decided_by"] == "affected"
     assert served.live is None
 
 
@@ -207,9 +205,7 @@ def test_what_people_decide_while_a_cycle_is_dead_stands(
     run = cycling.ask_for_cycle(database, settings, faithful)
     killed_at(settings, run, "after_promote_asked")
     cycling.command(database, CommandKind.ROLLBACK)  # carried out after the promotion
-    went_silent(database)
-    cycling.work(settings, run.id)
-    assert verdict(database, run)["decided_by"] == "changed"
+    assert gone_on_with(settings, database, run)["decided_by"] == "changed"
     assert served.live is None
 
 
@@ -221,9 +217,7 @@ def test_a_candidate_that_was_withdrawn_is_not_promoted(
     with database.write() as session:
         (candidate,) = adapters.for_base(session, cycling.steps.model_name(run.parameters["model"]))
         adapters.withdraw(session, candidate.version, person_id=1)
-    went_silent(database)
-    cycling.work(settings, run.id)
-    assert verdict(database, run)["decided_by"] == "changed"
+    assert gone_on_with(settings, database, run)["decided_by"] == "changed"
     assert served.live is None
     with database.read() as session:
         assert adapters.get(session, candidate.version).status is AdapterStatus.WITHDRAWN
@@ -289,9 +283,7 @@ def test_a_judge_that_dies_half_way_costs_no_second_ticket_and_no_score_twice(
     with database.read() as session:
         kept = {row.key: row.created_at for row in session.scalars(select(GateScoreRow))}
         assert len(gate.tickets(session)) == 1
-    went_silent(database)
-    cycling.work(settings, run.id)
-    assert verdict(database, run)["outcome"] == "promoted"
+    assert gone_on_with(settings, database, run)["outcome"] == "promoted"
     with database.read() as session:
         now = {row.key: row.created_at for row in session.scalars(select(GateScoreRow))}
         assert len(gate.tickets(session)) == 1
@@ -316,6 +308,13 @@ def test_a_judge_that_fails_on_some_items_promotes_nothing(
     assert (decided["items"], decided["coverage"]) == (48, 0.8)
     assert decided["outcome"] == "not_enough_evidence"
     assert served.live is None
+
+
+def gone_on_with(settings: Settings, database: Database, run: Run) -> Any:
+    """The verdict of a run that was killed, after the process that goes on with it has ended."""
+    went_silent(database)
+    cycling.work(settings, run.id)
+    return verdict(database, run)
 
 
 def went_silent(database: Database) -> None:

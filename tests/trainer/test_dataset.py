@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import update
 
 from assistant import prompts
-from assistant.entailment import Judge, load_judge
+from assistant.entailment import Judge
 from assistant.errors import InputError
 from assistant.records import ExchangeStatus, Reason, Review, Side, Turn
 from assistant.settings import Training
@@ -26,11 +26,6 @@ from trainer.dataset import build
 
 PLAIN = Training(distractors=0, removed=0)
 """Neither distractors nor refusals made up: each exchange comes as it was, shuffled."""
-
-
-@pytest.fixture(scope="module")
-def judge() -> Judge:
-    return load_judge("a")
 
 
 @pytest.fixture

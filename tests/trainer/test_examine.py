@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from assistant import prompts
 from assistant.engines.base import Engine, Sampling
-from assistant.entailment import Judge, load_judge
+from assistant.entailment import Judge
 from assistant.records import Exchange, Message
 from assistant.store import exchanges, forget
 from assistant.store.database import Database
@@ -87,11 +87,6 @@ class Verdicts:
 
     async def close(self) -> None:
         pass
-
-
-@pytest.fixture(scope="module")
-def judge() -> Judge:
-    return load_judge("a")
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from assistant.engines import plain
 from assistant.engines.base import Sampling, model_name
 from assistant.engines.local import LocalEngine
 from assistant.engines.template import STARTER, Template
-from assistant.entailment import Judge, load_judge
+from assistant.entailment import Judge
 from assistant.errors import FielError, InputError, RunCancelledError
 from assistant.records import Message
 from assistant.settings import ROOT, Training
@@ -37,11 +37,6 @@ from trainer.prepare import prepare
 from trainer.tokens import IGNORED, Tokens, read
 
 ASKED = (Message("system", "Answer."), Message("user", "[1] a.txt\nIt opened in 1900.\n\nQuestion: When?"))
-
-
-@pytest.fixture(scope="module")
-def judge() -> Judge:
-    return load_judge("a")
 
 
 def train(dataset: Path, model: Path, out: Path, judge: Judge, settings: Training = QUICK, **options: Any) -> Any:

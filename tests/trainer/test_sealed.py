@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from assistant import golden as sets
-from assistant.entailment import Judge, load_judge
+from assistant.entailment import Judge
 from assistant.golden import Golden
 from assistant.records import Exchange, Passage, Side
 from assistant.store import golden
@@ -15,11 +15,6 @@ from trainer.sealed import Sealed
 
 NEW = (1, 9)
 """A section that nobody has asked about."""
-
-
-@pytest.fixture(scope="module")
-def judge() -> Judge:
-    return load_judge("a")
 
 
 @pytest.fixture

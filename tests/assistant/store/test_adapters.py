@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from sqlalchemy.orm import Session
 
@@ -9,6 +11,7 @@ from assistant.errors import NotAllowedError
 from assistant.records import AdapterStatus
 from assistant.store import adapters
 from assistant.store.database import Database
+from assistant.store.tables import ForgottenRow
 from tests.conftest import People
 
 BASE = "starter"
@@ -53,7 +56,7 @@ def test_the_gate_promotes_only_what_it_proved_against_who_answers(database: Dat
     with database.write() as session:
         proven, unproven, affected = (add(session, n, proven=value) for n, value in ((1, True), (2, None), (3, True)))
         adapters.record_exchanges(session, affected, ["gone"])
-        session.add(adapters.ForgottenRow(exchange_id="gone", at=adapters.datetime.now(adapters.UTC)))
+        session.add(ForgottenRow(exchange_id="gone", at=datetime.now(UTC)))
         session.flush()
         for version, why in ((unproven, "did not pass the gate"), (affected, "was deleted since")):
             with pytest.raises(NotAllowedError, match=why):
