@@ -7,6 +7,7 @@ in while the old vectors move out.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,9 @@ from assistant.errors import FielError
 # Set when a collection is made, and silently ignored later. ef_search: of the true nearest 100 among 20,000 clustered
 # vectors, .96 are found at the default of 100 and .99 at 200, for less than one more millisecond.
 _INDEX: CreateCollectionConfiguration = {"hnsw": {"space": "cosine", "ef_search": 200}}
+
+_MALLOPT = getattr(ctypes.CDLL(None), "mallopt", None)
+_M_PERTURB = -6  # malloc.h
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ class Vectors:
         """Adds or replaces: doing it twice is the same as once. ``vectors`` has the shape (len(ids), dimension)."""
         if not len(ids):
             return
-        with self._changing, _translated():
+        with self._changing, _translated(), _zeroed():
             collection = self._client.get_or_create_collection(
                 f"{scope}.{vectors.shape[1]}", embedding_function=None, configuration=_INDEX
             )
@@ -134,6 +138,23 @@ def _parsed(id: str) -> tuple[int, int, int]:
     document, _, rest = id.partition(".")
     generation, _, sentence = rest.partition(":")
     return int(document), int(generation), int(sentence)
+
+
+@contextmanager
+def _zeroed() -> Iterator[None]:
+    """New memory holds zeros, where glibc gives it.
+
+    Chroma writes the index of a new collection to the disk with places it never set, in which stood whatever was read
+    before: words that somebody deletes later, and that would stay on the disk.
+    """
+    if _MALLOPT is None:
+        yield
+        return
+    _MALLOPT(_M_PERTURB, 0xFF)  # each new byte is the complement
+    try:
+        yield
+    finally:
+        _MALLOPT(_M_PERTURB, 0)
 
 
 @contextmanager

@@ -54,6 +54,19 @@ def test_a_deletion_takes_all_generations_of_one_document(vectors: Vectors) -> N
     assert vectors.query(unit(0)[0], scopes=["shared"], count=5) == []
 
 
+def test_nothing_that_stood_in_memory_gets_into_the_index(vectors: Vectors, state: Path) -> None:
+    for number in range(8):
+        held = [bytearray(b"Xylothorax " * 20_000) for _ in range(40)]
+        held.clear()  # for the index to find
+        vectors.upsert(f"person-{number}", ["1.1:0"], np.ones((1, 384), np.float32))
+        vectors.query(np.ones(384, np.float32), scopes=[f"person-{number}"], count=1)
+    indexes = list(state.rglob("data_level0.bin"))
+    assert len(indexes) == 8
+    for index in indexes:
+        places = index.read_bytes()
+        assert not any(places[len(places) // 100 :]), "there are a hundred, of which one is taken"
+
+
 def test_another_embedding_model_may_have_longer_vectors(vectors: Vectors) -> None:
     vectors.upsert("shared", ["1.1:0"], unit(0))
     vectors.upsert("shared", ["2.1:0"], np.eye(3, dtype=np.float32)[:1])
