@@ -27,6 +27,7 @@ from ragas.metrics.collections import (
     ContextUtilization,
     Faithfulness,
 )
+from ragas.metrics.collections.context_relevance.util import ContextRelevanceInput, ContextRelevanceOutput
 from ragas.metrics.collections.faithfulness.util import NLIStatementOutput
 
 from assistant.retrieval.embeddings import Embedder
@@ -65,6 +66,20 @@ class CheckedFaithfulness(Faithfulness):
         return found
 
 
+class CheckedContextRelevance(ContextRelevance):
+    """Ragas's ContextRelevance, which takes a judge that fails for one that is absent and scores by the other prompt
+    alone: here a failure is raised, and the metric has no value unless both prompts got a rating of the scale.
+    """
+
+    async def _get_judge_rating(self, prompt_obj: Any, user_input: str, context: str) -> float:
+        prompt = prompt_obj.to_string(ContextRelevanceInput(user_input=user_input, context=context))
+        for _ in range(self.max_retries):
+            rating = (await self.llm.agenerate(prompt, ContextRelevanceOutput)).rating
+            if rating in (0, 1, 2):
+                return float(rating)
+        raise JudgeError(f"The judge gave a rating of {rating}, which is not on the scale of 0 to 2.")
+
+
 class EndpointScorer:
     """All metrics with a language model behind an OpenAI-compatible address.
 
@@ -99,7 +114,7 @@ class EndpointScorer:
             raise JudgeError("There is no passage with text." if item.question.strip() else "There is no question.")
         question = item.question
         waiting: dict[str, Awaitable[Any]] = {
-            "context_relevance": ContextRelevance(self._llm).ascore(question, passages),
+            "context_relevance": CheckedContextRelevance(self._llm).ascore(question, passages),
         }
         if item.references:
             precision = ContextPrecision(self._llm)

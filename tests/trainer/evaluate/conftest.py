@@ -23,9 +23,12 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "ContextPrecisionOutput": {"reason": "It helps.", "verdict": 1},
 }
 
+_SECOND = "As a specially designed expert to assess the relevance score"
+
 
 class LanguageModel(ThreadingHTTPServer):
-    """``fault``: None, ``prose``, ``limited`` (429), ``broken`` (500), ``slow``, ``few verdicts`` or ``bad rating``.
+    """``fault``: None, ``prose``, ``limited`` (429), ``broken`` (500), ``slow``, ``few verdicts``, ``bad rating``, or one of the
+    first four behind ``second: ``, for Ragas's second prompt about the context's relevance alone.
 
     ``faults`` requests behave so (None: all of them); then it answers well. ``asked`` counts the requests.
     """
@@ -44,14 +47,16 @@ class LanguageModel(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/v1"
 
-    def behaviour(self) -> str | None:
+    def behaviour(self, prompt: str) -> str | None:
         with self.lock:
             self.asked += 1
             if self.fault is None or self.faults == 0:
                 return None
+            if self.fault.startswith("second: ") and _SECOND not in prompt:
+                return None
             if self.faults is not None:
                 self.faults -= 1
-            return self.fault
+            return self.fault.removeprefix("second: ")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -59,7 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        behaviour = self.server.behaviour()
+        behaviour = self.server.behaviour(str(request["messages"]))
         if behaviour == "slow":
             self.server.released.wait(30)
         if behaviour in ("limited", "broken"):
