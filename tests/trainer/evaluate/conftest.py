@@ -27,8 +27,8 @@ _SECOND = "As a specially designed expert to assess the relevance score"
 
 
 class LanguageModel(ThreadingHTTPServer):
-    """``fault``: None, ``prose``, ``limited`` (429), ``broken`` (500), ``slow``, ``few verdicts``, ``bad rating``, or one of the
-    first four behind ``second: ``, for Ragas's second prompt about the context's relevance alone.
+    """``fault``: None, ``prose``, ``limited`` (429), ``broken`` (500), ``slow``, ``few verdicts``, ``bad rating``, or
+    one of the first four behind ``second: ``, for Ragas's second prompt about the context's relevance alone.
 
     ``faults`` requests behave so (None: all of them); then it answers well. ``asked`` counts the requests.
     """
