@@ -27,6 +27,7 @@ from ragas.metrics.collections import (
     ContextUtilization,
     Faithfulness,
 )
+from ragas.metrics.collections.answer_relevancy.util import AnswerRelevanceOutput
 from ragas.metrics.collections.context_relevance.util import ContextRelevanceInput, ContextRelevanceOutput
 from ragas.metrics.collections.faithfulness.util import NLIStatementOutput
 
@@ -51,6 +52,19 @@ class _Embeddings(BaseRagasEmbedding):
 
     async def aembed_text(self, text: str, **kwargs: Any) -> list[float]:
         return await asyncio.to_thread(self.embed_text, text)
+
+
+class _CheckedLLM(InstructorLLM):
+    """Raises on what has the right shape and no meaning: Ragas would score it, verdicts of 2 above 1."""
+
+    async def agenerate(self, prompt: str, response_model: type[Any]) -> Any:
+        found = await super().agenerate(prompt, response_model)
+        if isinstance(found, AnswerRelevanceOutput) and not found.question.strip():
+            raise JudgeError("The judge gave no question that the answer would answer.")
+        for one in found.statements if isinstance(found, NLIStatementOutput) else [found]:
+            if (verdict := getattr(one, "verdict", 0)) not in (0, 1):
+                raise JudgeError(f"The judge gave a verdict of {verdict}, which is neither 0 nor 1.")
+        return found
 
 
 class CheckedFaithfulness(Faithfulness):
@@ -99,7 +113,7 @@ class EndpointScorer:
         self.concurrency = concurrency
         self._client = openai.AsyncOpenAI(base_url=url, api_key=key, timeout=timeout, max_retries=retries)
         client = instructor.from_openai(self._client, mode=instructor.Mode.JSON_SCHEMA)
-        self._llm = InstructorLLM(
+        self._llm = _CheckedLLM(
             client, model, "openai", InstructorModelArgs(max_tokens=_TOKENS, temperature=0.0), max_retries=1
         )
         self._embeddings = _Embeddings(embedder)

@@ -27,8 +27,9 @@ _SECOND = "As a specially designed expert to assess the relevance score"
 
 
 class LanguageModel(ThreadingHTTPServer):
-    """``fault``: None, ``prose``, ``limited`` (429), ``broken`` (500), ``slow``, ``few verdicts``, ``bad rating``, or
-    one of the first four behind ``second: ``, for Ragas's second prompt about the context's relevance alone.
+    """``fault``: None, ``prose``, ``limited`` (429), ``broken`` (500), ``slow``, ``few verdicts``, ``bad rating``,
+    ``bad verdict``, ``no question``, or one of the first four behind ``second: ``, for Ragas's second prompt about the
+    context's relevance alone.
 
     ``faults`` requests behave so (None: all of them); then it answers well. ``asked`` counts the requests.
     """
@@ -76,6 +77,12 @@ class _Handler(BaseHTTPRequestHandler):
             answer["statements"] = answer["statements"][:1]
         if behaviour == "bad rating" and name == "ContextRelevanceOutput":
             answer["rating"] = 7
+        if behaviour == "bad verdict" and name == "ContextPrecisionOutput":
+            answer["verdict"] = 2
+        if behaviour == "bad verdict" and name == "NLIStatementOutput":
+            answer["statements"] = [statement | {"verdict": -1} for statement in answer["statements"]]
+        if behaviour == "no question" and name == "AnswerRelevanceOutput":
+            answer["question"] = " "
         content = "Sure! I would say it is supported." if behaviour == "prose" else json.dumps(answer)
         message = {"role": "assistant", "content": content}
         choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}

@@ -135,6 +135,18 @@ def test_relevance_by_one_of_its_two_prompts_is_no_score(
     assert later["metrics"]["context_relevance"] == 1.0
 
 
+def test_what_says_nothing_is_no_score(language_model: LanguageModel, embedder: Embedder, tmp_path: Path) -> None:
+    language_model.fault = "bad verdict"
+    (record,) = score(language_model.url, embedder, tmp_path / "c.db", ITEM)
+    assert record["errors"] == {
+        "context_precision": "The judge gave a verdict of 2, which is neither 0 nor 1.",
+        "faithfulness": "The judge gave a verdict of -1, which is neither 0 nor 1.",
+    }
+    language_model.fault = "no question"
+    (record,) = score(language_model.url, embedder, tmp_path / "c.db", ITEM)
+    assert record["errors"] == {"answer_relevancy": "The judge gave no question that the answer would answer."}
+
+
 def test_below_the_least_coverage_there_is_no_score(
     language_model: LanguageModel, embedder: Embedder, tmp_path: Path
 ) -> None:
