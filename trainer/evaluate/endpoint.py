@@ -58,7 +58,7 @@ class _CheckedLLM(InstructorLLM):
     """Raises on what has the right shape and no meaning: Ragas would score it, verdicts of 2 above 1."""
 
     async def agenerate(self, prompt: str, response_model: type[Any]) -> Any:
-        found = await super().agenerate(prompt, response_model)
+        found: Any = await super().agenerate(prompt, response_model)
         if isinstance(found, AnswerRelevanceOutput) and not found.question.strip():
             raise JudgeError("The judge gave no question that the answer would answer.")
         for one in found.statements if isinstance(found, NLIStatementOutput) else [found]:
@@ -88,10 +88,10 @@ class CheckedContextRelevance(ContextRelevance):
     async def _get_judge_rating(self, prompt_obj: Any, user_input: str, context: str) -> float:
         prompt = prompt_obj.to_string(ContextRelevanceInput(user_input=user_input, context=context))
         for _ in range(self.max_retries):
-            rating = (await self.llm.agenerate(prompt, ContextRelevanceOutput)).rating
-            if rating in (0, 1, 2):
-                return float(rating)
-        raise JudgeError(f"The judge gave a rating of {rating}, which is not on the scale of 0 to 2.")
+            found: Any = await self.llm.agenerate(prompt, ContextRelevanceOutput)
+            if found.rating in (0, 1, 2):
+                return float(found.rating)
+        raise JudgeError(f"The judge gave a rating of {found.rating}, which is not on the scale of 0 to 2.")
 
 
 class EndpointScorer:
