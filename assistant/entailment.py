@@ -123,7 +123,8 @@ class Judge:
     def answer_probability(self, supports: Sequence[SentenceSupport]) -> float:
         """The calibrated probability that all of the answer is supported, in [0, 1]; 1 without a sentence.
 
-        A soft minimum over the sentences, divided by their number: it falls with the worst of them and not with length.
+        A soft minimum over the sentences, divided by their number: it falls with the worst of them and
+        not with how many there are.
         """
         if not supports:
             return 1.0
