@@ -269,6 +269,8 @@ class Exchange:
 class SentenceSupport:
     """A sentence of an answer, ``answer[start:end]``, and how likely it follows from the passages, in [0, 1].
 
+    Calibrated on answers of which some nine sentences in ten do; too high where fewer do.
+
     ``passage`` is the number, from 1, of the one that supports it best; None if none does.
     """
 

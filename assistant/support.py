@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from enum import StrEnum
 from threading import Condition
 from typing import TYPE_CHECKING
 
@@ -21,9 +22,30 @@ if TYPE_CHECKING:  # importing the judge imports torch, and the page must not wa
 
 _log = logging.getLogger(__name__)
 
+_LIKELY = 0.5
+"""Calibrated where most sentences are supported: what is less probable there is so anywhere."""
+
 _LEFT_OVER = 200
 _PAUSE = 0.5  # seconds after an answer, in which the next question may come
 _LATEST = 10  # seconds after an answer at which it is judged whoever waits
+
+
+class Level(StrEnum):
+    """What people are told of a sentence.
+
+    No share: of answers of one kind nine sentences in ten are supported, of another three in ten, and one calibration
+    cannot suit both (data/models/judge/README.md).
+    """
+
+    SUPPORTED = "supported"
+    UNCLEAR = "unclear"
+    NOT_FOUND = "not_found"
+
+
+def level_of(found: SentenceSupport) -> Level:
+    if found.supported:
+        return Level.SUPPORTED
+    return Level.UNCLEAR if found.probability >= _LIKELY else Level.NOT_FOUND
 
 
 class Supporter:

@@ -12,6 +12,7 @@ from assistant import words as languages
 from assistant.api.dependencies import Me, Parts, Text
 from assistant.records import Exchange, ExchangeStatus, SentenceSupport
 from assistant.store import exchanges, samples
+from assistant.support import level_of
 from assistant.ui import icons, words
 from assistant.ui.render import NOTHING, joined
 
@@ -75,9 +76,7 @@ def badge(exchange: Exchange) -> Markup:
 
 
 def _sentence(answer: str, found: SentenceSupport) -> Markup:
-    return Markup('<li class="{}"><span>{}</span> <small>{} · {:.0%}</small></li>').format(
-        "supported" if found.supported else "unsupported",
-        answer[found.start : found.end].strip(),
-        words.SUPPORTED if found.supported else words.UNSUPPORTED,
-        found.probability,
+    level = level_of(found)
+    return Markup('<li class="{}"><span>{}</span> <small>{}</small></li>').format(
+        level, answer[found.start : found.end].strip(), words.LEVELS[level]
     )

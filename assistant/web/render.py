@@ -17,6 +17,7 @@ from assistant.api.door import person_of, wants_page
 from assistant.errors import FielError
 from assistant.records import Role
 from assistant.store.forget import REDACTED
+from assistant.support import level_of
 from assistant.web import markdown
 
 _FOLDER = Path(__file__).parent
@@ -36,7 +37,9 @@ def _minute(moment: datetime) -> str:
 
 
 _environment.filters["minute"] = _minute
-_environment.globals.update(counted=words.counted, told=words.told, redacted=REDACTED, answer_shown=markdown.shown)
+_environment.globals.update(
+    counted=words.counted, told=words.told, redacted=REDACTED, answer_shown=markdown.shown, level_of=level_of
+)
 
 
 def page(request: Request, template: str, **values: Any) -> HTMLResponse:

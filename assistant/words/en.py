@@ -204,6 +204,7 @@ SUPPORT = {1: "{supported} of 1 sentence supported", 2: "{supported} of {total} 
 SUPPORT_TEXT = "How much of the answer follows from its sources, as a small judge model sees it"
 SUPPORTED = "supported"
 UNSUPPORTED = "not supported"
+LEVELS = {"supported": SUPPORTED, "unclear": "unclear", "not_found": "not found in the sources"}
 SUPPORT_CHECKED = (
     "Where people here checked this judge, it found {found} supported and {not_found} unsupported sentences."
 )

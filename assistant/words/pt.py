@@ -206,6 +206,7 @@ SUPPORT = {1: "{supported} de 1 frase apoiada", 2: "{supported} de {total} frase
 SUPPORT_TEXT = "Quanto da resposta decorre das fontes, como um pequeno modelo juiz o vê"
 SUPPORTED = "apoiada"
 UNSUPPORTED = "não apoiada"
+LEVELS = {"supported": SUPPORTED, "unclear": "incerta", "not_found": "não encontrada nas fontes"}
 SUPPORT_CHECKED = (
     "Onde pessoas daqui conferiram este juiz, ele achou {found} frases apoiadas e {not_found} não apoiadas."
 )

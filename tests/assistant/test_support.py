@@ -65,6 +65,7 @@ def test_each_sentence_is_judged_and_the_share_kept(database: Database, supporte
         "Its stairs are of Italian marble.",
     ]
     assert [(s.supported, s.passage) for s in found.sentences] == [(True, 1), (False, 1)]
+    assert [support.level_of(s) for s in found.sentences] == ["supported", "not_found"]
     assert found.score == 0.5
 
 

@@ -5,8 +5,10 @@
 Quality: balanced accuracy at the shipped threshold, by source and language, for both judges, beside a baseline of
 shared words, numbers, names and cosines (logistic regression on RAGTruth QA responses that are not held back). A judge
 is measured on what it did not see: the fifth of RAGTruth that is held back, the other judge's part of SummEdits and
-ASSIN, and the development sets, which neither saw. Speed: sentence-passage pairs a second. Evaluation: 200 questions at
-once and one after another, and whether a second run gives the same numbers.
+ASSIN, and the development sets, which neither saw. Sentences: of single sentences, how far their probability is
+calibrated and how often people found supported what the chat calls supported, unclear or not found. Speed:
+sentence-passage pairs a second. Evaluation: 200 questions at once and one after another, and whether a second run
+gives the same numbers.
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ import random
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,9 +36,11 @@ from safetensors import safe_open
 from sklearn.linear_model import LogisticRegression
 
 from assistant.documents import sentences
-from assistant.entailment import FOLDER, Judge, load_judge
+from assistant.entailment import FOLDER, Judge, SentenceSupport, load_judge
 from assistant.evidence import bare, words
+from assistant.records import SentenceSupport as SentenceOfAnswer
 from assistant.retrieval.embeddings import Embedder
+from assistant.support import Level, level_of
 from trainer.evaluate import labelled
 from trainer.evaluate.bundled import BundledScorer
 from trainer.evaluate.cache import Cache
@@ -47,6 +52,7 @@ from trainer.pretrain.corpus import records
 
 GOALS = {"ragtruth_qa": 0.78, "wice_dev": 0.70}
 QUESTIONS = 200
+WHICH: tuple[Literal["a", "b"], ...] = ("a", "b")
 
 
 def parts(data: Path, which: Literal["a", "b"]) -> list[Labelled]:
@@ -131,15 +137,61 @@ def quality(data: Path, judge: Judge, which: Literal["a", "b"], baseline: Baseli
         other = beside["by_source"][name]
         print(f"{which}  {name:22} {figures['balanced_accuracy']:.3f} [{low:.3f}, {high:.3f}]", end="  ")
         print(f"AUROC {figures['auroc']:.3f}  calibration error {figures['calibration_error']:.3f}", end="  ")
-        print(f"length {figures['length_correlation']:+.2f}  n {figures['n']}", end="  ")
+        shortest, longest = figures["interval"]["length_correlation"]
+        print(f"length {figures['length_correlation']:+.2f} [{shortest:+.2f}, {longest:+.2f}]", end="  ")
+        print(f"n {figures['n']}", end="  ")
         print(f"baseline {other['balanced_accuracy']:.3f}, AUROC {other['auroc']:.3f}", flush=True)
     return found | {"baseline": beside}
 
 
+Judged = tuple[Labelled, SentenceSupport]
+
+
+def sentences_told(data: Path, judge: Judge, which: Literal["a", "b"]) -> dict[str, Any]:
+    """By source: the figures of single sentences, and of each level the number and the share that is supported."""
+    judged: dict[str, list[Judged]] = {}
+    with ThreadPoolExecutor(2) as pool:
+        for found in pool.map(lambda texts: _judged(judge, texts), _texts(data, which)):
+            for one in found:
+                judged.setdefault(one[0].source, []).append(one)
+    figures = {}
+    for source, of in sorted(judged.items()):
+        probabilities = np.array([support.probability for _, support in of])
+        said = probabilities >= judge.threshold
+        items = [item for item, _ in of]
+        levels: dict[str, list[bool]] = {level: [] for level in Level}
+        for item, support in of:
+            kept = SentenceOfAnswer(0, 1, support.probability, support.probability >= judge.threshold)
+            levels[level_of(kept)].append(item.supported)
+        shares = {level: {"n": len(t), "supported": sum(t) / len(t) if t else None} for level, t in levels.items()}
+        error = labelled.report(items, probabilities, said)
+        figures[source] = {**error, "mean": float(probabilities.mean()), "levels": shares}
+        low, high = error["interval"]["calibration_error"]
+        print(f"{which}  {source:22} sentences {len(of)}, supported {error['supported'] / len(of):.2f}", end="  ")
+        print(f"calibration error {error['calibration_error']:.3f} [{low:.3f}, {high:.3f}]", end="  ")
+        told = [f"{name} {t['n']}" + ("" if not t["n"] else f" ({t['supported']:.2f})") for name, t in shares.items()]
+        print("  ".join(told), flush=True)
+    return figures
+
+
+def _texts(data: Path, which: Literal["a", "b"]) -> Iterator[list[Labelled]]:
+    """Texts of one sentence, and the sentences of each answer of RAGTruth."""
+    for one in parts(data, which):
+        if not one.source.startswith(("ragtruth", "summedits")):
+            yield [one]
+    answers = (claim for claim in judge_data.spans(data) if judge_data.learner(claim) == "held")
+    for _, of in groupby(answers, key=lambda claim: claim.answer):
+        yield [Labelled(c.source, c.group, c.context, c.text, c.supported, c.lang) for c in of]
+
+
+def _judged(judge: Judge, texts: Sequence[Labelled]) -> list[Judged]:
+    """Nothing of a text that holds several sentences."""
+    found = judge.support([texts[0].context], "\n\n".join(one.text for one in texts))
+    return list(zip(texts, found, strict=True)) if len(found) == len(texts) else []
+
+
 def speed(data: Path, judge: Judge, threads: int) -> float:
     """Sentence-passage pairs a second: answers of RAGTruth's held-back part against passages of five sentences."""
-    from concurrent.futures import ThreadPoolExecutor
-
     answers = [one for one in labelled.read([data / "spans" / "ragtruth_qa.jsonl"]) if _held(one)]
     work = []
     for one in answers:
@@ -210,7 +262,10 @@ def parameters() -> int:
 
 def all_quality(data: Path, embedder: Embedder) -> dict[str, Any]:
     baseline = Baseline(data, embedder)
-    figures = {which: quality(data, load_judge(which), which, baseline) for which in ("a", "b")}
+    figures: dict[str, Any] = {}
+    for which in WHICH:
+        judge = load_judge(which)
+        figures[which] = quality(data, judge, which, baseline) | {"sentences": sentences_told(data, judge, which)}
     for name, goal in GOALS.items():
         print(f"goal: judge b on {name} ≥ {goal}: {figures['b']['by_source'][name]['balanced_accuracy']:.3f}")
     return figures

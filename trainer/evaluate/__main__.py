@@ -232,11 +232,8 @@ def _judge(given: argparse.Namespace) -> int:
     judge = load_judge(given.which)
     figures = labelled.measure(labelled.read(given.labelled), judge)
     for name, of in [("all", figures), *figures["by_source"].items(), *figures["by_language"].items()]:
-        low, high = of["interval"]["balanced_accuracy"]
-        print(
-            f"{name:24} balanced accuracy {of['balanced_accuracy']:.3f} [{low:.3f}, {high:.3f}]  F1 {of['f1']:.3f}  "
-            f"AUROC {of['auroc']:.3f}  calibration error {of['calibration_error']:.3f}  n {of['n']}"
-        )
+        shown = [f"{key} {of[key]:.3f} [{low:.3f}, {high:.3f}]" for key, (low, high) in of["interval"].items()]
+        print(f"{name:24} {'  '.join(shown)}  n {of['n']}")
     print(f"judge: {judge.name}, thresholds {judge.threshold:.3f} (sentence), {judge.answer_threshold:.3f} (answer)")
     if given.json:
         given.json.write_text(_json(figures), encoding="utf-8")

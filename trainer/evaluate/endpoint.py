@@ -27,6 +27,8 @@ from ragas.metrics.collections import (
     ContextUtilization,
     Faithfulness,
 )
+from ragas.metrics.collections.answer_relevancy.util import AnswerRelevanceOutput
+from ragas.metrics.collections.context_relevance.util import ContextRelevanceInput, ContextRelevanceOutput
 from ragas.metrics.collections.faithfulness.util import NLIStatementOutput
 
 from assistant.retrieval.embeddings import Embedder
@@ -52,6 +54,19 @@ class _Embeddings(BaseRagasEmbedding):
         return await asyncio.to_thread(self.embed_text, text)
 
 
+class _CheckedLLM(InstructorLLM):
+    """Raises on what has the right shape and no meaning: Ragas would score it, verdicts of 2 above 1."""
+
+    async def agenerate(self, prompt: str, response_model: type[Any]) -> Any:
+        found: Any = await super().agenerate(prompt, response_model)
+        if isinstance(found, AnswerRelevanceOutput) and not found.question.strip():
+            raise JudgeError("The judge gave no question that the answer would answer.")
+        for one in found.statements if isinstance(found, NLIStatementOutput) else [found]:
+            if (verdict := getattr(one, "verdict", 0)) not in (0, 1):
+                raise JudgeError(f"The judge gave a verdict of {verdict}, which is neither 0 nor 1.")
+        return found
+
+
 class CheckedFaithfulness(Faithfulness):
     """Ragas's Faithfulness, which also keeps the verdicts and refuses those that do not match the statements."""
 
@@ -63,6 +78,20 @@ class CheckedFaithfulness(Faithfulness):
             raise JudgeError(f"The judge gave {len(found.statements)} verdicts on {len(statements)} statements.")
         self.verdicts = tuple(Statement(s.statement, bool(s.verdict), s.reason) for s in found.statements)
         return found
+
+
+class CheckedContextRelevance(ContextRelevance):
+    """Ragas's ContextRelevance, which takes a judge that fails for one that is absent and scores by the other prompt
+    alone: here a failure is raised, and the metric has no value unless both prompts got a rating of the scale.
+    """
+
+    async def _get_judge_rating(self, prompt_obj: Any, user_input: str, context: str) -> float:
+        prompt = prompt_obj.to_string(ContextRelevanceInput(user_input=user_input, context=context))
+        for _ in range(self.max_retries):
+            found: Any = await self.llm.agenerate(prompt, ContextRelevanceOutput)
+            if found.rating in (0, 1, 2):
+                return float(found.rating)
+        raise JudgeError(f"The judge gave a rating of {found.rating}, which is not on the scale of 0 to 2.")
 
 
 class EndpointScorer:
@@ -84,7 +113,7 @@ class EndpointScorer:
         self.concurrency = concurrency
         self._client = openai.AsyncOpenAI(base_url=url, api_key=key, timeout=timeout, max_retries=retries)
         client = instructor.from_openai(self._client, mode=instructor.Mode.JSON_SCHEMA)
-        self._llm = InstructorLLM(
+        self._llm = _CheckedLLM(
             client, model, "openai", InstructorModelArgs(max_tokens=_TOKENS, temperature=0.0), max_retries=1
         )
         self._embeddings = _Embeddings(embedder)
@@ -99,7 +128,7 @@ class EndpointScorer:
             raise JudgeError("There is no passage with text." if item.question.strip() else "There is no question.")
         question = item.question
         waiting: dict[str, Awaitable[Any]] = {
-            "context_relevance": ContextRelevance(self._llm).ascore(question, passages),
+            "context_relevance": CheckedContextRelevance(self._llm).ascore(question, passages),
         }
         if item.references:
             precision = ContextPrecision(self._llm)

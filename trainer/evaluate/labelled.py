@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from assistant.entailment import Judge
+from assistant.entailment import Judge, SentenceSupport
 from assistant.errors import InputError
 from trainer.evaluate.intervals import Indexes, interval
 from trainer.evaluate.items import lines
@@ -62,23 +62,31 @@ def _labelled(record: dict[str, Any], stem: str) -> Labelled:
 
 
 def measure(items: Sequence[Labelled], judge: Judge, *, threads: int = 2) -> dict[str, Any]:
-    """The figures of ``report`` for what ``judge`` says of each text as a whole, by source and language."""
+    """The figures of ``report`` for what ``judge`` says of each text as a whole, by source and language.
+
+    A text of one sentence has that sentence's probability, as in the chat; a longer one that of an answer.
+    """
     with ThreadPoolExecutor(threads) as pool:
         found = list(pool.map(lambda item: judge.support([item.context], item.text), items))
-    probabilities = np.array([judge.answer_probability(supports) for supports in found])
+    probabilities = np.array([_probability(judge, supports) for supports in found])
     said = np.array([judge.supported(supports) for supports in found])
     shipped = {"judge": judge.name, "threshold": judge.threshold, "answer_threshold": judge.answer_threshold}
     return shipped | report(items, probabilities, said)
+
+
+def _probability(judge: Judge, supports: Sequence[SentenceSupport]) -> float:
+    return supports[0].probability if len(supports) == 1 else judge.answer_probability(supports)
 
 
 def report(
     items: Sequence[Labelled], probabilities: npt.NDArray[np.float64], said: npt.NDArray[np.bool_]
 ) -> dict[str, Any]:
     """``said``: what was found supported. ``balanced_accuracy``, ``f1`` (of supported texts), ``auroc`` and
-    ``calibration_error``, each with an ``interval``.
+    ``calibration_error``, ``length_correlation``, each with an ``interval``.
 
     The calibration error is the expected one over ten bins of equal size. ``length_correlation`` is Spearman's, of
-    probability and length in words among supported texts: a judge that rewards short answers shows there.
+    probability and length in words among texts of one label (partial): a judge that rewards short or long answers shows
+    there, and that supported answers are shorter does not.
     """
     return _figures(items, probabilities, said) | {
         f"by_{name}": {
@@ -104,11 +112,11 @@ def _figures(
         "f1": lambda i: _f1(truth[i], said[i]),
         "auroc": lambda i: auroc(truth[i], probabilities[i]),
         "calibration_error": lambda i: calibration_error(truth[i], probabilities[i]),
+        "length_correlation": lambda i: length_correlation(truth[i], lengths[i], probabilities[i]),
     }
     everything = np.arange(len(items))
     return {
         **{name: statistic(everything) for name, statistic in statistics.items()},
-        "length_correlation": _spearman(lengths[truth], probabilities[truth]),
         "supported": int(truth.sum()),
         "n": len(items),
         "documents": len(set(clusters)),
@@ -144,10 +152,17 @@ def calibration_error(truth: npt.NDArray[np.bool_], probabilities: npt.NDArray[n
     return float(sum(len(p) * abs(probabilities[p].mean() - truth[p].mean()) for p in parts) / max(1, len(truth)))
 
 
-def _spearman(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
-    if len(a) < 3 or len(np.unique(a)) < 2 or len(np.unique(b)) < 2:
-        return float("nan")
-    return float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
+def length_correlation(
+    truth: npt.NDArray[np.bool_], lengths: npt.NDArray[Any], probabilities: npt.NDArray[np.float64]
+) -> float:
+    """Of the ranks, less their mean among texts of the same label. NaN where nothing varies."""
+    ranks = [_ranks(lengths), _ranks(probabilities)]
+    for label in (True, False):
+        if (of := truth == label).any():
+            for values in ranks:
+                values[of] -= values[of].mean()
+    scale = float(np.sqrt((ranks[0] ** 2).sum() * (ranks[1] ** 2).sum()))
+    return float(ranks[0] @ ranks[1]) / scale if scale > 1e-9 else float("nan")
 
 
 def _ranks(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -86,17 +86,20 @@ def test_the_badge_comes_when_the_judge_has_looked(opened: Page, running: Runnin
     logged = running.last_exchange()
     assert logged.support is not None
     assert logged.support.judge.startswith("judge-a-")
-    half = len(logged.answer) // 2
+    third = len(logged.answer) // 3
     judged = (
-        SentenceSupport(0, half, 0.93, supported=True, passage=1),
-        SentenceSupport(half, len(logged.answer), 0.2, supported=False),
+        SentenceSupport(0, third, 0.93, supported=True, passage=1),
+        SentenceSupport(third, 2 * third, 0.7, supported=False, passage=1),
+        SentenceSupport(2 * third, len(logged.answer), 0.2, supported=False),
     )
     with running.database.write() as session:
-        support.keep(session, logged.id, Support(0.5, judged, "judge"), answer=logged.answer)
+        support.keep(session, logged.id, Support(1 / 3, judged, "judge"), answer=logged.answer)
     opened.reload()
-    badge.get_by_text("1 of 2 sentences supported").click()
-    expect(badge.locator(".supported")).to_contain_text("supported · 93%")
-    expect(badge.locator(".unsupported")).to_contain_text("not supported · 20%")
+    badge.get_by_text("1 of 3 sentences supported").click()
+    expect(badge.locator(".supported small")).to_have_text("supported")
+    expect(badge.locator(".unclear small")).to_have_text("unclear")
+    expect(badge.locator(".not_found small")).to_have_text("not found in the sources")
+    expect(badge).not_to_contain_text("%")  # a share would promise what no calibration keeps
     expect(badge).to_contain_text("Nobody here has checked this judge yet.")
     with running.database.write() as session:
         checked = SampleRow(
@@ -105,7 +108,7 @@ def test_the_badge_comes_when_the_judge_has_looked(opened: Page, running: Runnin
         )  # fmt: skip
         session.add(checked)
     opened.reload()
-    badge.get_by_text("1 of 2 sentences supported").click()
+    badge.get_by_text("1 of 3 sentences supported").click()
     expect(badge).to_contain_text("it found 1/1 [21%, 100%] supported and 0/0 [0%, 100%] unsupported sentences")
     assert opened.evaluate("window.hacked") is None
 

@@ -23,9 +23,13 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "ContextPrecisionOutput": {"reason": "It helps.", "verdict": 1},
 }
 
+_SECOND = "As a specially designed expert to assess the relevance score"
+
 
 class LanguageModel(ThreadingHTTPServer):
-    """``fault``: None, ``prose``, ``limited`` (429), ``broken`` (500), ``slow``, ``few verdicts`` or ``bad rating``.
+    """``fault``: None, ``prose``, ``limited`` (429), ``broken`` (500), ``slow``, ``few verdicts``, ``bad rating``,
+    ``bad verdict``, ``no question``, or one of the first four behind ``second: ``, for Ragas's second prompt about the
+    context's relevance alone.
 
     ``faults`` requests behave so (None: all of them); then it answers well. ``asked`` counts the requests.
     """
@@ -44,14 +48,16 @@ class LanguageModel(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/v1"
 
-    def behaviour(self) -> str | None:
+    def behaviour(self, prompt: str) -> str | None:
         with self.lock:
             self.asked += 1
             if self.fault is None or self.faults == 0:
                 return None
+            if self.fault.startswith("second: ") and _SECOND not in prompt:
+                return None
             if self.faults is not None:
                 self.faults -= 1
-            return self.fault
+            return self.fault.removeprefix("second: ")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -59,7 +65,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        behaviour = self.server.behaviour()
+        behaviour = self.server.behaviour(str(request["messages"]))
         if behaviour == "slow":
             self.server.released.wait(30)
         if behaviour in ("limited", "broken"):
@@ -71,6 +77,12 @@ class _Handler(BaseHTTPRequestHandler):
             answer["statements"] = answer["statements"][:1]
         if behaviour == "bad rating" and name == "ContextRelevanceOutput":
             answer["rating"] = 7
+        if behaviour == "bad verdict" and name == "ContextPrecisionOutput":
+            answer["verdict"] = 2
+        if behaviour == "bad verdict" and name == "NLIStatementOutput":
+            answer["statements"] = [statement | {"verdict": -1} for statement in answer["statements"]]
+        if behaviour == "no question" and name == "AnswerRelevanceOutput":
+            answer["question"] = " "
         content = "Sure! I would say it is supported." if behaviour == "prose" else json.dumps(answer)
         message = {"role": "assistant", "content": content}
         choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}

@@ -109,7 +109,42 @@ def test_ratings_beyond_the_scale_count_for_nothing(
 ) -> None:
     language_model.fault = "bad rating"
     (record,) = score(language_model.url, embedder, tmp_path / "c.db", ITEM)
-    assert record["errors"] == {"context_relevance": "The judge gave no valid rating."}
+    assert record["errors"] == {
+        "context_relevance": "The judge gave a rating of 7, which is not on the scale of 0 to 2."
+    }
+    assert "context_relevance" not in record["metrics"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [("limited", "limits the rate"), ("broken", "refused: 500"), ("prose", "JSON"), ("slow", "in time")],
+)
+def test_relevance_by_one_of_its_two_prompts_is_no_score(
+    language_model: LanguageModel, embedder: Embedder, tmp_path: Path, fault: str, reason: str
+) -> None:
+    language_model.fault = f"second: {fault}"
+    (record,) = score(language_model.url, embedder, tmp_path / "c.db", ITEM, timeout=2, retries=0)
+    assert list(record["errors"]) == ["context_relevance"]
+    assert reason in record["errors"]["context_relevance"]
+    assert "context_relevance" not in record["metrics"]
+    assert record["metrics"]["faithfulness"] == 0.5
+    language_model.released.set()
+    language_model.fault = None
+    (later,) = score(language_model.url, embedder, tmp_path / "c.db", ITEM)
+    assert later["errors"] == {}
+    assert later["metrics"]["context_relevance"] == 1.0
+
+
+def test_what_says_nothing_is_no_score(language_model: LanguageModel, embedder: Embedder, tmp_path: Path) -> None:
+    language_model.fault = "bad verdict"
+    (record,) = score(language_model.url, embedder, tmp_path / "c.db", ITEM)
+    assert record["errors"] == {
+        "context_precision": "The judge gave a verdict of 2, which is neither 0 nor 1.",
+        "faithfulness": "The judge gave a verdict of -1, which is neither 0 nor 1.",
+    }
+    language_model.fault = "no question"
+    (record,) = score(language_model.url, embedder, tmp_path / "c.db", ITEM)
+    assert record["errors"] == {"answer_relevancy": "The judge gave no question that the answer would answer."}
 
 
 def test_below_the_least_coverage_there_is_no_score(

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn import metrics
 
+from assistant.entailment import load_judge
 from assistant.errors import InputError
 from trainer.evaluate import labelled
 from trainer.evaluate.__main__ import main
@@ -29,7 +31,7 @@ def test_the_figures_are_those_of_scikit_learn() -> None:
     assert found["balanced_accuracy"] == pytest.approx(metrics.balanced_accuracy_score(truth, said))
     assert found["f1"] == pytest.approx(metrics.f1_score(truth, said))
     assert found["auroc"] == pytest.approx(metrics.roc_auc_score(truth, scores))
-    for name in ("balanced_accuracy", "f1", "auroc", "calibration_error"):
+    for name in ("balanced_accuracy", "f1", "auroc", "calibration_error", "length_correlation"):
         low, high = found["interval"][name]
         assert low <= found[name] <= high or name == "calibration_error"
         assert low < high
@@ -40,6 +42,32 @@ def test_a_calibrated_judge_has_no_calibration_error() -> None:
     truth = np.array(([True] * 10 + [False] * 90) + ([True] * 90 + [False] * 10))
     assert labelled.calibration_error(truth, probabilities, bins=2) == pytest.approx(0)
     assert labelled.calibration_error(truth, 1 - probabilities, bins=2) == pytest.approx(0.8)
+
+
+def test_that_supported_texts_are_shorter_is_no_correlation_with_length() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random(400) < 0.5
+    lengths = rng.normal(np.where(truth, 20, 60), 5)
+    scores = rng.normal(truth * 2.0, 1)
+    assert stats.spearmanr(lengths, scores).statistic < -0.4
+    assert abs(labelled.length_correlation(truth, lengths, scores)) < 0.1
+    assert labelled.length_correlation(truth, lengths, scores - lengths) < -0.9
+    alone = np.ones(400, bool)
+    expected = stats.spearmanr(lengths, scores).statistic
+    assert labelled.length_correlation(alone, lengths, scores) == pytest.approx(expected)
+    assert np.isnan(labelled.length_correlation(truth, np.full(400, 7.0), scores))
+
+
+def test_one_sentence_is_measured_by_the_probability_that_the_chat_has_of_it() -> None:
+    judge = load_judge("a")
+    context = "The lamp burned olive oil. The tower is white."
+    texts = ["The lamp burned oil.", "The tower is white. The lamp burned oil."]
+    measured = [Labelled("s", "d", context, text, True, "en") for text in texts]
+    one, many = (judge.support([context], text) for text in texts)
+    expected = [1 - one[0].probability, 1 - judge.answer_probability(many)]
+    errors = [labelled.measure([item], judge)["calibration_error"] for item in measured]
+    assert errors == pytest.approx(expected)
+    assert judge.answer_probability(one) != pytest.approx(one[0].probability)
 
 
 def test_whole_documents_are_drawn() -> None:
