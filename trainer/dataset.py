@@ -30,7 +30,7 @@ from assistant import language, prompts
 from assistant import settings as configuration
 from assistant.entailment import Judge, load_judge
 from assistant.errors import FielError, InputError
-from assistant.records import Exchange, ExchangeStatus, Passage, Side
+from assistant.records import Exchange, ExchangeStatus, Message, Passage, Side
 from assistant.settings import Training
 from assistant.store import examples
 from assistant.store.database import Database, open_database, sqlite_url
@@ -167,7 +167,7 @@ class _Build:
         """A corrected answer is better than the one that was given."""
         exchange, said = lesson.exchange, lesson.exchange.answer
         if lesson.corrects and exchange.status is ExchangeStatus.COMPLETE and said:
-            pair = {"chosen": lesson.answer, "rejected": said}
+            pair = {"chosen": _answered(lesson.answer), "rejected": _answered(said)}
             self._writer.write("preferences", {"exchange": exchange.id, "prompt": _prompt(exchange)} | pair)
 
     def _discourage(self, exchange: Exchange) -> None:
@@ -298,6 +298,10 @@ class _Kept:
 def _prompt(exchange: Exchange) -> list[dict[str, str]]:
     rendered = prompts.render(question=exchange.question, passages=exchange.passages, history=exchange.history)
     return [asdict(message) for message in rendered]
+
+
+def _answered(text: str) -> list[dict[str, str]]:
+    return [asdict(Message("assistant", text))]
 
 
 def main() -> int:

@@ -76,7 +76,9 @@ def test_a_correction_teaches_itself_and_that_it_is_better_than_what_was_said(ta
     (row,) = made.rows("train")
     assert (row["completion"], row["origin"]) == (f"{correction} [1]", "correction"), "it gets the missing mark"
     (pair,) = made.rows("preferences")
-    assert (pair["chosen"], pair["rejected"]) == (f"{correction} [1]", "It fell into the sea. [1]")
+    assert pair["prompt"] == row["prompt"]
+    assert pair["chosen"] == [{"role": "assistant", "content": f"{correction} [1]"}]
+    assert pair["rejected"] == [{"role": "assistant", "content": "It fell into the sea. [1]"}]
     (bad,) = made.rows("undesirable")
     assert (bad["completion"], bad["exchange"]) == ("It fell into the sea. [1]", exchange.id)
 

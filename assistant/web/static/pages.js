@@ -120,15 +120,24 @@ document.addEventListener("keydown", (event) => {
   keys[event.key]();
 });
 
-// Parts of a page that change by themselves: fetched every other second, and replaced only where they did change.
+// Parts of a page that change by themselves: fetched every other second, and replaced only where they did change. Not
+// while somebody is at them, has typed there, or reads what was shown; what was unfolded stays so.
+const inUse = (part) =>
+  part.contains(document.activeElement) ||
+  part.querySelector(".said code") ||
+  [...part.querySelectorAll("input")].some((field) => field.value !== field.defaultValue);
 for (const part of document.querySelectorAll("[data-live]")) {
   let last = "";
   setInterval(async () => {
-    if (document.hidden || part.contains(document.activeElement)) return;
+    if (document.hidden || inUse(part)) return;
     const response = await fetch(part.dataset.live).catch(() => null);
     const html = response?.ok ? await response.text() : last;
-    if (html === last) return;
-    if (last) part.innerHTML = html;
+    if (html === last || inUse(part)) return;
+    if (last) {
+      const open = [...part.querySelectorAll("details")].map((details) => details.open);
+      part.innerHTML = html;
+      part.querySelectorAll("details").forEach((details, n) => { details.open = open[n] ?? false; });
+    }
     last = html;
   }, 2000);
 }
