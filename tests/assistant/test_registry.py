@@ -32,7 +32,7 @@ def made(tmp_path: Path) -> Path:
     """As a trainer leaves it: weights of 4 MB and a manifest of 12 MB."""
     folder = tmp_path / "made"
     folder.mkdir()
-    (folder / plain.CONFIG).write_text(json.dumps({"peft_type": "LORA", "r": 4}))
+    (folder / plain.CONFIG).write_text(json.dumps({"peft_type": "LORA", "r": 4, "bias": "none"}))
     (folder / plain.WEIGHTS).write_bytes(bytes(4 * MB))
     (folder / plain.MANIFEST).write_text(json.dumps({"curves": "x" * 12 * MB}))
     return folder

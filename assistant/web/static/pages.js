@@ -123,9 +123,19 @@ document.addEventListener("keydown", (event) => {
 // Parts of a page that change by themselves: fetched every other second, and replaced only where they did change. Not
 // while somebody is at them, has typed there, or reads what was shown; what was unfolded stays so.
 const inUse = (part) =>
-  part.contains(document.activeElement) ||
+  (part.contains(document.activeElement) && !document.activeElement.matches("summary")) ||
   part.querySelector(".said code") ||
   [...part.querySelectorAll("input")].some((field) => field.value !== field.defaultValue);
+
+const replace = (part, html) => {
+  const folds = () => [...part.querySelectorAll("details")];
+  const open = folds().map((fold) => fold.open);
+  const focused = folds().findIndex((fold) => fold.contains(document.activeElement));
+  part.innerHTML = html;
+  folds().forEach((fold, n) => { fold.open = open[n] ?? false; });
+  folds()[focused]?.querySelector("summary").focus();
+};
+
 for (const part of document.querySelectorAll("[data-live]")) {
   let last = "";
   setInterval(async () => {
@@ -133,11 +143,7 @@ for (const part of document.querySelectorAll("[data-live]")) {
     const response = await fetch(part.dataset.live).catch(() => null);
     const html = response?.ok ? await response.text() : last;
     if (html === last || inUse(part)) return;
-    if (last) {
-      const open = [...part.querySelectorAll("details")].map((details) => details.open);
-      part.innerHTML = html;
-      part.querySelectorAll("details").forEach((details, n) => { details.open = open[n] ?? false; });
-    }
+    replace(part, html);
     last = html;
   }, 2000);
 }
