@@ -17,8 +17,8 @@ from uuid import uuid4
 
 from assistant.engines import plain
 from assistant.errors import ModelError
-from assistant.records import Adapter
-from assistant.store import adapters
+from assistant.records import Adapter, Run
+from assistant.store import adapters, runs
 from assistant.store.database import Database
 
 _FILES = (plain.CONFIG, plain.WEIGHTS)
@@ -41,7 +41,7 @@ class Registry:
         base: str,
         prompt_version: str,
         origin: str = "",
-        run_id: int | None = None,
+        run: Run | None = None,
         dataset_hash: str = "",
         exchange_ids: Iterable[str] = (),
     ) -> Adapter:
@@ -49,8 +49,10 @@ class Registry:
 
         A manifest that names a model that is ``remote`` stands for that model: there are no weights here.
 
-        ``base`` is the engine's ``model`` that it was trained for, ``exchange_ids`` are what it learnt from.
-        Raises ModelError when it could not be served.
+        ``base`` is the engine's ``model`` that it was trained for, ``exchange_ids`` are what it learnt from, ``run`` is
+        the run that made it, as its process claimed it.
+        Raises ModelError when it could not be served or the disk is full, and LeaseLostError when the run is another
+        process's by now.
         """
         training = plain.read_json(source / plain.MANIFEST) if (source / plain.MANIFEST).is_file() else {}
         if remote := training.get("remote"):
@@ -66,6 +68,8 @@ class Registry:
             hashes = _hashes(incoming, files)
             weights = hashes[plain.WEIGHTS] if files else _digest(str(remote))
             with self.database.write() as session:
+                if run is not None:  # who was taken for dead must not add a second version
+                    runs.report(session, run.id, token=run.token)
                 number = adapters.next_number(session)
                 adapter = adapters.add(
                     session,
@@ -75,7 +79,7 @@ class Registry:
                     prompt_version=prompt_version,
                     weights_hash=weights,
                     origin=origin,
-                    run_id=run_id,
+                    run_id=run.id if run is not None else None,
                     dataset_hash=dataset_hash,
                 )
                 adapters.record_exchanges(session, adapter.version, exchange_ids)

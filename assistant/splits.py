@@ -20,7 +20,11 @@ BLOCK = 5
 
 def group_of(passages: Sequence[Passage]) -> str | None:
     """The group of an exchange, by its first-ranked passage alone; None if it showed none."""
-    return f"{passages[0].lineage}:{passages[0].section}" if passages else None
+    return group(passages[0].lineage, passages[0].section) if passages else None
+
+
+def group(lineage: str, section: int) -> str:
+    return f"{lineage}:{section}"
 
 
 def side_of(number: int, *, key: bytes) -> Side:

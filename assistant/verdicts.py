@@ -12,7 +12,8 @@ def sentences(verdict: Mapping[str, Any], w: ModuleType) -> list[str]:
     gain = verdict.get("gains", {}).get(verdict.get("champion") or "base")
     figures = {name: _shown(verdict.get(name)) for name in ("items", "groups", "alpha")}
     figures |= {name: _shown((gain or {}).get(name)) for name in ("mean", "lower", "p")}
-    why = w.WHY.get(verdict["decided_by"], verdict["decided_by"]).format(**figures)
+    by = verdict["decided_by"]
+    why = w.WHY[by].format(**figures) if by in w.WHY else by
     said = [w.VERDICTS[verdict["outcome"]].format(why=why)]
     if gain is not None:
         said.append(w.VERDICT_GAIN.format(**figures))

@@ -19,7 +19,9 @@ class LeftOut(StrEnum):
     """Why an exchange teaches nothing."""
 
     NOT_ACCEPTED = "not accepted by a reviewer"
+    NO_PASSAGES = "it showed no passages"
     UNFINISHED = "the answer was stopped or failed"
+    DOUBTED = "a thumbs-up on a refusal, with a reason that speaks against it"
     RETRIEVAL = "the passages were wrong: kept for tuning the retrieval"
     TONE = "a thumbs-down for its tone alone"
     RATERS = "too few people said so"
@@ -65,19 +67,28 @@ def agreed(rated: Sequence[Rated], *, raters: int) -> Agreed:
 def target(rated: Rated) -> str:
     """The answer that a rating holds to be right; empty: none is known.
 
-    The reviewer's, the person's own, the one that got a thumbs-up, or the refusal where the person says that the
-    documents do not hold the answer (and not that another answer would have been right).
+    The reviewer's, the person's own, the one that got a thumbs-up (a refusal: without a reason that speaks against it),
+    or the refusal where the person says that the documents do not hold the answer (and not that another answer would
+    have been right).
     """
-    known = rated.accepted_answer or rated.correction or (rated.answer if rated.value > 0 and rated.complete else "")
+    praised = rated.value > 0 and rated.complete and not _doubted(rated)
+    known = rated.accepted_answer or rated.correction or (rated.answer if praised else "")
     return known or (prompts.REFUSALS[language.detect(rated.question)] if unanswerable(rated) else "")
 
 
 def unanswerable(rated: Rated) -> bool:
     """Whether the person's only word on what is right is that the documents do not hold the answer."""
-    said = set(rated.reasons)
     corrected = rated.accepted_answer or rated.correction
-    others = {Reason.WRONG, Reason.INCOMPLETE, Reason.WRONG_PASSAGE}
-    return rated.value < 0 and not corrected and Reason.NOT_IN_DOCUMENTS in said and not said & others
+    return rated.value < 0 and not corrected and Reason.NOT_IN_DOCUMENTS in rated.reasons and not _misses_another(rated)
+
+
+def _doubted(rated: Rated) -> bool:
+    """Whether a person likes a refusal and says, all the same, that there was an answer."""
+    return rated.value > 0 and prompts.is_refusal(rated.answer) and (_misses_another(rated) or blames_retrieval(rated))
+
+
+def _misses_another(rated: Rated) -> bool:
+    return not {Reason.WRONG, Reason.INCOMPLETE, Reason.WRONG_PASSAGE}.isdisjoint(rated.reasons)
 
 
 @dataclass(slots=True)
@@ -140,7 +151,7 @@ def _claims(same: Sequence[Rated], result: Agreed) -> dict[tuple[str, ...], _Cla
             backed.ups.append(rated)
         if rated.value > 0 and not corrected:
             if not right:
-                result.leave_out([rated], LeftOut.UNFINISHED)
+                result.leave_out([rated], LeftOut.DOUBTED if _doubted(rated) else LeftOut.UNFINISHED)
         elif blames_retrieval(rated):  # a correction is learnt from; what it corrects is not the generator's fault
             result.leave_out([] if right else [rated], LeftOut.RETRIEVAL)
         elif rated.reasons and set(rated.reasons) <= {Reason.TONE}:

@@ -17,9 +17,11 @@ FILES = ("train", "validation", "preferences", "undesirable", "retrieval")
 
 ``train`` and ``validation``: ``{"exchange", "origin", "language", "document", "prompt": [{"role", "content"}, …],
 "completion"}``, and for validation ``passages``, the texts.
-``preferences``: ``{"exchange", "prompt", "chosen", "rejected"}``.
+``preferences``: ``{"exchange", "prompt", "chosen": [{"role", "content"}], "rejected": [{"role", "content"}]}``, as
+TRL's DPO reads it; this program does not.
 ``undesirable``: ``{"exchange", "prompt", "completion"}``.
-``retrieval``: ``{"exchange", "question", "passages": [{"document_id", "start", "end", "wrong"}]}``.
+``retrieval``: ``{"exchange", "question", "passages": [{"document_id", "start", "end", "wrong"}]}``, for
+tuning the retrieval by hand.
 ``left_out.jsonl`` names every exchange that taught nothing: ``{"exchange", "reason"}``.
 """
 

@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session
 
 from assistant.engines.base import Engine, model_name
 from assistant.entailment import load_judge
-from assistant.errors import FielError, TooOftenError
+from assistant.errors import BusyError, FielError, TooOftenError
 from assistant.records import AdapterStatus, CommandKind, CommandStatus, RunStatus
 from assistant.registry import Registry
 from assistant.settings import Settings, Training
@@ -73,7 +73,16 @@ class Cycle:
             self._done = stages.finished(session, self._run.id)
 
     def work(self) -> None:
-        """The whole story."""
+        """The whole story. Whatever ends it before its end is reported too."""
+        try:
+            self._work()
+        except BusyError:
+            raise  # the run is another process's, and goes on
+        except BaseException as error:
+            steps.report_end(self._state, self._database, self._run, self._done, error)
+            raise
+
+    def _work(self) -> None:
         try:
             self._stage("collect", self._collect)
             if self._run.parameters.get("preview"):
@@ -297,12 +306,10 @@ class Cycle:
 
     def _finish(self, decided: Result) -> None:
         """The report, and the end of the run."""
-        from trainer import report  # noqa: PLC0415  (with matplotlib, seconds to import)
-
         if "train" in self._done and decided["outcome"] != Outcome.PROMOTED:
             self._unload(self._done["train"]["version"])
         self._holder.stage("report")
-        report.write(self._state, self._run, self._done, decided)
+        steps.report(self._state, self._database, self._run, self._done, decided)
         self._reached("after_report")
         with self._database.write() as session:
             if "collect" in self._done:

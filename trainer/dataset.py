@@ -30,7 +30,7 @@ from assistant import language, prompts
 from assistant import settings as configuration
 from assistant.entailment import Judge, load_judge
 from assistant.errors import FielError, InputError
-from assistant.records import Exchange, ExchangeStatus, Passage, Side
+from assistant.records import Exchange, ExchangeStatus, Message, Passage, Side
 from assistant.settings import Training
 from assistant.store import examples
 from assistant.store.database import Database, open_database, sqlite_url
@@ -113,6 +113,8 @@ class _Build:
     def _choose(self) -> _Chosen:
         for exchange_id in examples.not_accepted(self._session):
             self._writer.leave_out(exchange_id, LeftOut.NOT_ACCEPTED)
+        for exchange_id in examples.without_passages(self._session):
+            self._writer.leave_out(exchange_id, LeftOut.NO_PASSAGES)
         chosen = _Chosen([], [], [], [])
         for group in in_order(examples.accepted(self._session)):
             result = agreed(group, raters=self._settings.raters)
@@ -165,7 +167,7 @@ class _Build:
         """A corrected answer is better than the one that was given."""
         exchange, said = lesson.exchange, lesson.exchange.answer
         if lesson.corrects and exchange.status is ExchangeStatus.COMPLETE and said:
-            pair = {"chosen": lesson.answer, "rejected": said}
+            pair = {"chosen": _answered(lesson.answer), "rejected": _answered(said)}
             self._writer.write("preferences", {"exchange": exchange.id, "prompt": _prompt(exchange)} | pair)
 
     def _discourage(self, exchange: Exchange) -> None:
@@ -215,17 +217,17 @@ class _Build:
                 return LeftOut.ANSWERABLE
             origin = "unanswerable" if unanswerable(rated) else "refusal"
             return _Lesson(exchange, answer, origin, frozenset(), corrects=not rated.value > 0)
-        supports = self._judge.support([passage.text for passage in exchange.passages], answer)
+        passages = [passage.text for passage in exchange.passages]
+        supports = self._judge.support(passages, answer)
         if not supports or not self._judge.supported(supports):
             return LeftOut.UNSUPPORTED
         if self._sealed.supports(exchange, answer, supports):
             return LeftOut.SEALED
         corrected = bool(rated.accepted_answer or rated.correction)
         origin = "review" if rated.accepted_answer else "correction" if corrected else "thumbs-up"
+        answer = raft.pointed(raft.cite(answer, supports), passages, supports, judge=self._judge)
         needed = raft.supporting(answer, supports)
-        return _Lesson(
-            exchange, raft.cite(answer, supports), origin, needed, corrects=corrected and not blames_retrieval(rated)
-        )
+        return _Lesson(exchange, answer, origin, needed, corrects=corrected and not blames_retrieval(rated))
 
     def _follows(self, answer: str, passages: Sequence[Passage]) -> bool:
         supports = self._judge.support([passage.text for passage in passages], answer)
@@ -296,6 +298,10 @@ class _Kept:
 def _prompt(exchange: Exchange) -> list[dict[str, str]]:
     rendered = prompts.render(question=exchange.question, passages=exchange.passages, history=exchange.history)
     return [asdict(message) for message in rendered]
+
+
+def _answered(text: str) -> list[dict[str, str]]:
+    return [asdict(Message("assistant", text))]
 
 
 def main() -> int:

@@ -215,9 +215,15 @@ class Examiner:
     async def _answer(self, item: Item, record: Record, twin_refused: bool | None) -> Answer:
         text, metrics = record["answer"], record["metrics"]
         said = await self._said(text)
-        answer = Answer(said, twin_refused=twin_refused, words=len(_WORD.findall(_MARK.sub("", text))))
+        answer = Answer(
+            said,
+            twin_refused=twin_refused,
+            words=len(_WORD.findall(_MARK.sub("", text))),
+            context_relevance=_metric(metrics, "context_relevance"),
+            context_precision=_metric(metrics, "context_precision"),
+        )
         if said is Said.ANSWERED:
-            relevancy = next((value for name, value in metrics.items() if name.startswith("answer_relevancy")), None)
+            relevancy = _metric(metrics, "answer_relevancy")
             answer = replace(answer, faithfulness=metrics["faithfulness"], relevancy=relevancy)
         if item.reference is not None and item.label is not Label.UNANSWERABLE:
             answer = replace(answer, f1=record["measures"].get("f1", 0.0) if said is Said.ANSWERED else 0.0)
@@ -234,6 +240,11 @@ class Examiner:
             if tokens >= self._max_tokens:
                 return Said.BROKEN  # it came to no end
         return Said.ANSWERED
+
+
+def _metric(metrics: Mapping[str, float], name: str) -> float | None:
+    """By Ragas's name; a stand-in's begins with it."""
+    return next((value for found, value in metrics.items() if found.startswith(name)), None)
 
 
 def repeats(text: str) -> bool:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
 
 from sqlalchemy.orm import Session
 
 from assistant import splits
-from assistant.entailment import SentenceSupport
+from assistant.entailment import Judge, SentenceSupport
 from assistant.records import SHARED, Exchange, Passage
 from assistant.store import documents, passages
 
@@ -23,6 +23,7 @@ PASSAGES = 4
 """An example gets distractors up to this many passages, or as many as its exchange showed."""
 
 _MARK = re.compile(r"(\s*)\[(\d+(?:, ?\d+)*)\]")
+_MARKS = re.compile(r"\[\d+(?:, ?\d+)*\](?:\s*\[\d+(?:, ?\d+)*\])*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,7 @@ class Shown:
 
 def supporting(answer: str, supports: Sequence[SentenceSupport]) -> frozenset[int]:
     """The indexes, from 0, of the passages that an answer cites or that the judge sees it rest on."""
-    cited = {int(n) - 1 for mark in _MARK.finditer(answer) for n in mark[2].split(",")}
-    return frozenset(cited | {support.passage for support in supports if support.passage is not None})
+    return frozenset(_cited(answer) | {support.passage for support in supports if support.passage is not None})
 
 
 def cite(answer: str, supports: Sequence[SentenceSupport]) -> str:
@@ -50,6 +50,27 @@ def cite(answer: str, supports: Sequence[SentenceSupport]) -> str:
     return answer
 
 
+def pointed(answer: str, passages: Sequence[str], supports: Sequence[SentenceSupport], *, judge: Judge) -> str:
+    """The answer with marks corrected that point to passages which do not support what they close, while others do.
+
+    ``supports`` is the verdict on the whole answer. Marks beside right ones stay.
+    """
+    if len(supporting(answer, supports)) < 2 and len(_MARKS.findall(answer)) <= len(supports):
+        return answer  # the one passage that it cites is the one that each sentence rests on
+    start, parts = 0, []
+    for marks in _MARKS.finditer(answer):
+        claim, cited = answer[start : marks.start()], _cited(marks[0])
+        found = judge.support(passages, claim)
+        holding = sorted({support.passage for support in found if support.passage is not None})
+        elsewhere = holding and not cited.issuperset(holding) and judge.supported(found)
+        if elsewhere and not judge.supported(judge.support([passages[n] for n in sorted(cited)], claim)):
+            parts += [claim, f"[{', '.join(str(n + 1) for n in holding)}]"]
+        else:
+            parts += [claim, marks[0]]
+        start = marks.end()
+    return "".join([*parts, answer[start:]])
+
+
 def renumbered(answer: str, numbers: Mapping[int, int]) -> str:
     """The answer with its citation numbers replaced; those of passages that are not there are dropped."""
 
@@ -60,10 +81,11 @@ def renumbered(answer: str, numbers: Mapping[int, int]) -> str:
     return _MARK.sub(replace, answer)
 
 
-def spare(session: Session, exchange: Exchange, *, sealed: Collection[str]) -> Iterator[Passage]:
+def spare(session: Session, exchange: Exchange, *, sealed: Set[str]) -> Iterator[Passage]:
     """Windows around lower hits of the exchange, best first, that touch none of the passages shown or given before.
 
-    Of documents that are still there, shared or of a person of whom a passage was shown; never of a sealed section.
+    Of documents that are still there, shared or of a person of whom a passage was shown; no sentence of them is of a
+    ``sealed`` section.
     """
     size = max(len(passage.sentences) for passage in exchange.passages)
     scopes = {SHARED, *(passage.scope for passage in exchange.passages)}
@@ -77,10 +99,10 @@ def spare(session: Session, exchange: Exchange, *, sealed: Collection[str]) -> I
         window = {(document.id, index) for index in range(first, last + 1)}
         if window & taken:
             continue
-        found = passages.passage(session, document, first=first, last=last, best=hit, hits=[hit.sentence])
-        if splits.group_of([found]) not in sealed:
+        sentences = documents.sentences_between(session, document.id, first, last)
+        if sealed.isdisjoint(splits.group(document.lineage, sentence.section) for sentence in sentences):
             taken |= window
-            yield found
+            yield passages.passage(session, document, first=first, last=last, best=hit, hits=[hit.sentence])
 
 
 def shuffled(exchange: Exchange, answer: str, *, draw: random.Random) -> Shown:
@@ -113,3 +135,8 @@ def _shown(answer: str, chosen: Sequence[tuple[int | None, Passage]], draw: rand
     order = draw.sample(chosen, len(chosen))
     numbers = {n + 1: place for place, (n, _) in enumerate(order, start=1) if n is not None}
     return Shown(tuple(passage for _, passage in order), renumbered(answer, numbers))
+
+
+def _cited(answer: str) -> set[int]:
+    """The indexes, from 0, of the passages that its marks name."""
+    return {int(n) - 1 for mark in _MARK.finditer(answer) for n in mark[2].split(",")}

@@ -105,7 +105,7 @@ def train(
 
     ``agreed`` is the cost in dollars that somebody said yes to. ``pause`` are the seconds between two looks. A job that
     runs already, from before a restart, is followed and not made again; when ``report`` raises RunCancelledError it is
-    cancelled. The uploaded files are deleted in the end.
+    cancelled, and the error names it if the service does not hear of that. The uploaded files are deleted in the end.
 
     Raises FielError with the service's reason, or when it would cost more than was agreed.
     """
@@ -121,11 +121,9 @@ def train(
         try:
             job = _followed(client, job, report, pause)
         except RunCancelledError:
-            with suppress(openai.BadRequestError):  # it has just ended by itself
-                client.fine_tuning.jobs.cancel(job.id)
+            _cancel(client, job.id)
             raise
-        finally:
-            _delete_files(client, client.fine_tuning.jobs.retrieve(job.id))
+        _delete_files(client, job)
     if job.status != "succeeded" or not job.fine_tuned_model:
         told = job.error.message if job.error and job.error.message else f"it was {job.status} there"
         raise FielError(f"{offer.remote.url} made no model: {told}")
@@ -151,9 +149,9 @@ def _job(client: OpenAI, offer: Offer, seed: int, report: Report) -> FineTuningJ
         if job.metadata == tag and job.status not in {"failed", "cancelled"}:
             return job
     uploaded = _uploaded(client, offer, seed, report)
-    report({"phase": "asking for the job"})
     hyperparameters: Any = {"n_epochs": offer.epochs}
     try:
+        report({"phase": "asking for the job"})
         return client.fine_tuning.jobs.create(
             model=offer.remote.model,
             training_file=uploaded["train"],
@@ -163,7 +161,7 @@ def _job(client: OpenAI, offer: Offer, seed: int, report: Report) -> FineTuningJ
             suffix="fiel",
             metadata=tag,
         )
-    except openai.APIStatusError:  # it refuses, so nothing needs them
+    except (openai.APIStatusError, RunCancelledError):  # so nothing needs them
         _delete(client, uploaded.values())
         raise
 
@@ -219,6 +217,15 @@ def _told(event: FineTuningJobEvent) -> dict[str, Any]:
     data: Any = event.data if isinstance(event.data, dict) else {}
     names = {"step": "step", "total_steps": "steps", "train_loss": "loss", "valid_loss": "validation_loss"}
     return {"event": event.message} | {ours: data[theirs] for theirs, ours in names.items() if data.get(theirs)}
+
+
+def _cancel(client: OpenAI, job_id: str) -> None:
+    try:
+        with suppress(openai.BadRequestError):  # it has just ended by itself
+            client.fine_tuning.jobs.cancel(job_id)
+        _delete_files(client, client.fine_tuning.jobs.retrieve(job_id))
+    except openai.APIError as error:
+        raise RunCancelledError(f"Its job {job_id} may still run at the service, and cost. Cancel it there.") from error
 
 
 def _delete_files(client: OpenAI, job: FineTuningJob) -> None:

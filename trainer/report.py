@@ -36,6 +36,8 @@ _Measure = Callable[[Answer], float | None]
 _MEASURES: Mapping[str, _Measure] = {
     "faithfulness of answers": lambda a: a.faithfulness if a.said is Said.ANSWERED else None,
     "answer relevancy": lambda a: a.relevancy,
+    "context relevance (of the passages)": lambda a: a.context_relevance,
+    "context precision (of the passages)": lambda a: a.context_precision,
     "refusals": lambda a: float(a.said is Said.REFUSED),
     "refusals of twins (right)": lambda a: None if a.twin_refused is None else float(a.twin_refused),
     "empty, endless or repeating": lambda a: float(a.said is Said.BROKEN),
@@ -48,17 +50,32 @@ _PAGE = Environment(autoescape=True, trim_blocks=True).from_string(
 )
 
 
-def write(state: Path, run: Run, stages: Mapping[str, Mapping[str, Any]], decided: Mapping[str, Any]) -> Path:
-    """Writes the report of a run into its folder and returns its path; ``stages`` are the results of those it had."""
+def write(
+    state: Path,
+    run: Run,
+    stages: Mapping[str, Mapping[str, Any]],
+    decided: Mapping[str, Any],
+    *,
+    documents: Mapping[str, str],
+) -> Path:
+    """Writes the report of a run into its folder and returns its path.
+
+    ``stages`` are the results of those it had, ``documents`` the names of documents by lineage.
+    """
     path = run_folder(state, run.id) / FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     incoming = path.with_suffix(".new")
-    incoming.write_text(html(run, stages, decided), encoding="utf-8")
+    incoming.write_text(_html(run, stages, decided, documents), encoding="utf-8")
     os.replace(incoming, path)
     return path
 
 
-def html(run: Run, stages: Mapping[str, Mapping[str, Any]], decided: Mapping[str, Any]) -> str:
+def _html(
+    run: Run,
+    stages: Mapping[str, Mapping[str, Any]],
+    decided: Mapping[str, Any],
+    documents: Mapping[str, str],
+) -> str:
     training = stages.get("train", {}).get("training", {})
     examined, candidate = stages.get("examine"), stages.get("train", {}).get("version", "")
     rows = proof.rows_from_json(examined["rows"]) if examined else []
@@ -71,13 +88,14 @@ def html(run: Run, stages: Mapping[str, Mapping[str, Any]], decided: Mapping[str
         candidate=candidate,
         champion=champion,
         verdict=verdicts.sentences(decided, en),
+        done=[word for name, word in en.STAGES.items() if name in stages],
         conditions=decided.get("conditions", ()),
         models=models,
         table=[(name, [_cell(rows, model, measure) for model in models]) for name, measure in _MEASURES.items()]
         if rows
         else [],
         plots=list(_plots(training, gains)),
-        changes=_changes(rows, gains),
+        changes=[(_place(group, documents), *figures) for group, *figures in _changes(rows, gains)],
         moved=moved(stages.get("screen", {}).get("answers", ())),
         card=stages.get("collect", {}).get("card", {"examples": {}, "left_out": {}, "of": {}}),
         checked=decided.get("checked_by_people", ()),
@@ -110,6 +128,12 @@ def _changes(rows: Sequence[Row], gains: Sequence[float]) -> list[tuple[str, int
     means = [(group, len(values), float(np.mean(values))) for group, values in groups.items()]
     ordered = sorted((each for each in means if each[2]), key=lambda each: each[2])
     return ordered[:_SHOWN] + [each for each in ordered[-_SHOWN:] if each not in ordered[:_SHOWN]]
+
+
+def _place(group: str, documents: Mapping[str, str]) -> str:
+    """A section by its number, from 1: its heading may be deleted, and this file stays."""
+    lineage, _, section = group.rpartition(":")
+    return f"{documents.get(lineage, 'a document that is gone')}, section {int(section) + 1}"
 
 
 def _plots(training: Mapping[str, Any], gains: Sequence[float]) -> list[tuple[str, Markup]]:

@@ -81,7 +81,8 @@ def retrain(
             with database.write() as session:
                 runs.cancel(session, run.id)
             process.wait()
-            say("Cancelled.")
+            with database.read() as session:
+                say(f"Cancelled. {runs.get(session, run.id).problem or ''}".strip())
             return 130
     finally:
         database.close()

@@ -1,27 +1,33 @@
-"""The steps of a run that make an adapter: collect, train, register. One that an earlier process did is skipped."""
+"""The steps of a run: collect, train and register, of which one that an earlier process did is skipped; and report."""
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from assistant import prompts
 from assistant.engines.base import model_name
 from assistant.entailment import load_judge
+from assistant.errors import FielError, RunCancelledError
 from assistant.records import Adapter, Run, RunStatus
 from assistant.registry import Registry
 from assistant.settings import Remote, Training
 from assistant.state import CARD, clear_run
-from assistant.store import adapters, exchanges, runs
+from assistant.store import adapters, documents, exchanges, runs
 from assistant.store.database import Database
 from trainer import dataset, lora, remote
 from trainer.card import Card
+from trainer.gate.verdict import Outcome
 from trainer.prepare import Prepared, prepare
 from trainer.tokens import lines
 from trainer.work import Rates
-from trainer.worker import Holder
+from trainer.worker import Holder, reason
+
+_log = logging.getLogger(__name__)
 
 _PARTS = ("train", "validation", "preferences", "undesirable", "retrieval")
 _GROWTH = 1.1  # by which the cost may have grown since it was agreed: people rate meanwhile
@@ -129,12 +135,35 @@ def register(state: Path, database: Database, run: Run, base: str) -> Adapter:
             base=base,
             prompt_version=prompts.VERSION,
             origin=f"run {run.id}",
-            run_id=run.id,
+            run=run,
             dataset_hash=Card.read(folder / "dataset").hash,
             exchange_ids=learnt(folder / "dataset", undesirable=run.parameters["training"]["preference"] != "off"),
         )
     shutil.rmtree(folder / "adapter", ignore_errors=True)  # the registry has it
     return added
+
+
+def report(
+    state: Path, database: Database, run: Run, stages: Mapping[str, Mapping[str, Any]], decided: Mapping[str, Any]
+) -> None:
+    """Writes the report of a run; ``stages`` are the results of those that it had."""
+    from trainer import report as page  # noqa: PLC0415  (with matplotlib, seconds to import)
+
+    groups = {row["group"] for row in stages.get("examine", {}).get("rows", ())}
+    with database.read() as session:
+        names = documents.names(session, {group.rpartition(":")[0] for group in groups})
+    page.write(state, run, stages, decided, documents=names)
+
+
+def report_end(
+    state: Path, database: Database, run: Run, stages: Mapping[str, Mapping[str, Any]], error: BaseException
+) -> None:
+    """What was done until an error ended the run, and why, if that can be written: the disk may be full."""
+    outcome = Outcome.CANCELLED if isinstance(error, RunCancelledError) else Outcome.FAILED
+    try:
+        report(state, database, run, stages, {"outcome": outcome, "decided_by": reason(error)})
+    except (OSError, FielError):
+        _log.exception("the report could not be written")
 
 
 def learnt(folder: Path, *, undesirable: bool) -> frozenset[str]:

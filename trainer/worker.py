@@ -100,20 +100,24 @@ def held(database: Database, run_id: int, *, log: str = "") -> Iterator[Holder]:
     holder = Holder(database, run)
     try:
         yield holder
-    except RunCancelledError:
+    except RunCancelledError as error:
         holder.close()
         with suppress(LeaseLostError):  # it has ended already
-            _finish(database, run, RunStatus.CANCELLED, None)
+            _finish(database, run, RunStatus.CANCELLED, None if str(error) == _CANCELLED else str(error))
         raise
     except BusyError:
         raise  # the run is another process's, or the database busy for long: it is gone on with, as after a kill
     except BaseException as error:
         holder.close()
-        told = str(error) if isinstance(error, FielError) else "The training failed unexpectedly; the log says more."
-        _finish(database, run, RunStatus.FAILED, told)
+        _finish(database, run, RunStatus.FAILED, reason(error))
         raise
     finally:
         holder.close()
+
+
+def reason(error: BaseException) -> str:
+    """Why a run ended, for people."""
+    return str(error) if isinstance(error, FielError) else "The training failed unexpectedly; the log says more."
 
 
 def stand_back(niceness: int, *, threads: int) -> None:

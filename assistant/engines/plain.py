@@ -44,7 +44,7 @@ def check(config: Mapping[str, Any], *, name: str) -> None:
         raise ModelError(f"The adapter {name} is not LoRA.")
     for option, allowed in _PLAIN.items():
         if (config.get(option) or None) not in [value or None for value in allowed]:
-            raise ModelError(f"The adapter {name} is not plain LoRA: its {option} is {config[option]!r}.")
+            raise ModelError(f"The adapter {name} is not plain LoRA: its {option} is {config.get(option)!r}.")
     ranks = [config.get("r"), *(config.get("rank_pattern") or {}).values()]
     if not all(isinstance(rank, int) and 0 < rank <= MAX_RANK for rank in ranks):
         raise ModelError(f"The adapter {name} has a rank outside 1 to {MAX_RANK}: {max(ranks, key=str)}.")

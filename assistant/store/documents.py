@@ -246,6 +246,16 @@ def sentence_at(session: Session, document_id: int, *, start: int | None = None,
     return session.scalar(query.where(SentenceRow.document_id == document_id)) or 0
 
 
+def names(session: Session, lineages: Iterable[str]) -> dict[str, str]:
+    """The name of the latest document of each lineage that has one."""
+    rows = session.execute(
+        select(DocumentRow.lineage, DocumentRow.name)
+        .where(DocumentRow.lineage.in_(set(lineages)), DocumentRow.status != DocumentStatus.DELETING)
+        .order_by(DocumentRow.id)
+    )
+    return {row.lineage: row.name for row in rows}
+
+
 def ready(session: Session, ids: Iterable[int], *, scopes: Sequence[str]) -> dict[int, Document]:
     """Those of the documents that can be shown to somebody who may see ``scopes``, by id."""
     rows = session.execute(  # plain rows: a search looks up a hundred documents, and mapped objects take longer

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, select
+from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import Session
 
 from assistant.records import Exchange, ExchangeStatus, Reason, Review, Side
@@ -99,10 +99,13 @@ def rated(exchange: Exchange) -> Rated:
 
 def not_accepted(session: Session) -> Iterator[str]:
     """The ids of exchanges with a rating that waits for a reviewer or was rejected, outside the gate."""
-    query = _learnable(select(ExchangeRow.id)).where(
-        RatingRow.review != Review.ACCEPTED, ExchangeRow.side.in_((Side.TRAIN, Side.VALIDATION))
-    )
-    return iter(session.scalars(query.order_by(ExchangeRow.id).execution_options(yield_per=_AT_ONCE)))
+    outside = or_(ExchangeRow.side.is_(None), ExchangeRow.side != Side.GATE)
+    return _ids(session, RatingRow.review != Review.ACCEPTED, outside)
+
+
+def without_passages(session: Session) -> Iterator[str]:
+    """The ids of accepted exchanges that showed no passage, and so are on no side."""
+    return _ids(session, RatingRow.review == Review.ACCEPTED, ExchangeRow.side.is_(None))
 
 
 def loaded(session: Session, ids: Sequence[str]) -> Iterator[Exchange]:
@@ -134,6 +137,11 @@ def sealed_groups(session: Session) -> frozenset[str]:
 def open_groups(session: Session) -> frozenset[str]:
     """Those that are learnt from or validated with."""
     return frozenset(session.scalars(select(GroupRow.key).where(GroupRow.side != Side.GATE)))
+
+
+def _ids(session: Session, *which: ColumnElement[bool]) -> Iterator[str]:
+    query = _learnable(select(ExchangeRow.id)).where(*which).order_by(ExchangeRow.id)
+    return iter(session.scalars(query.execution_options(yield_per=_AT_ONCE)))
 
 
 def _learnable(query: Select) -> Select:  # type: ignore[type-arg]

@@ -61,6 +61,12 @@ def live(request: Request, services: Parts) -> HTMLResponse:
     return page(request, "training_live", **_state(request, services))
 
 
+@router.get("/training/standing")
+def standing(request: Request, services: Parts) -> HTMLResponse:
+    """The parts of the page that change when a cycle ends or somebody decides: gate, adapters and their service."""
+    return page(request, "training_standing", **_state(request, services))
+
+
 @router.get("/training/runs/{run_id}")
 def one_run(run_id: RunId, request: Request, services: Parts) -> HTMLResponse:
     """A run with its verdict, its stages and the validation answers that changed most."""

@@ -313,6 +313,7 @@ VERDICTS = {
     "not_enough_evidence": "Not enough evidence: {why}",
     "judge_not_trusted": "The judge is not trusted here: people contradict it too often, so nothing was decided.",
     "failed": "Failed: {why}",
+    "cancelled": "Cancelled: {why}",
     "not_tried": "Not tried: {why}",
 }
 WHY = {

@@ -313,6 +313,7 @@ VERDICTS = {
     "not_enough_evidence": "Evidência insuficiente: {why}",
     "judge_not_trusted": "O juiz não merece confiança aqui: as pessoas o contradizem demais, e nada foi decidido.",
     "failed": "Falhou: {why}",
+    "cancelled": "Cancelado: {why}",
     "not_tried": "Não tentado: {why}",
 }
 WHY = {

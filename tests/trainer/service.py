@@ -1,7 +1,7 @@
 """OpenAI's fine-tuning, files and chat APIs as published, on a local port: answers are made by OpenAI's own types.
 
 A job moves on by one state each time it is looked at. ``options.fails`` ends it with an error; ``options.waits`` lets
-it run on; ``options.outage`` is how many looks at a job are not answered.
+it run on; ``options.outage`` is how many looks at a job, and words to cancel it, are not answered.
 """
 
 from __future__ import annotations
@@ -121,9 +121,7 @@ async def listed(request: Request) -> dict[str, Any]:
 async def look(name: str) -> dict[str, Any]:
     if name not in jobs:
         raise HTTPException(404, "Could not find fine tune")
-    if options.outage:
-        options.outage -= 1
-        raise HTTPException(503, "overloaded", headers={"retry-after-ms": "1"})
+    _answer_or_not()
     job = jobs[name]
     seen = job.model_copy()
     place = STATES.index(job.status) if job.status in STATES[:-1] else None
@@ -146,6 +144,7 @@ async def told(name: str) -> dict[str, Any]:
 
 @app.post("/v1/fine_tuning/jobs/{name}/cancel")
 async def cancel(name: str) -> dict[str, Any]:
+    _answer_or_not()
     jobs[name].status = "cancelled"
     return jobs[name].model_dump()
 
@@ -179,6 +178,12 @@ async def seen(authorization: Annotated[str | None, Header()] = None) -> dict[st
         "files": {name: content.decode() for name, content in files.items()},
         "jobs": {name: job.model_dump() for name, job in jobs.items()},
     }
+
+
+def _answer_or_not() -> None:
+    if options.outage:
+        options.outage -= 1
+        raise HTTPException(503, "overloaded", headers={"retry-after-ms": "1"})
 
 
 def _note(job: str, message: str, data: dict[str, Any] | None = None) -> None:

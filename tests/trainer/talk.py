@@ -156,14 +156,16 @@ class Talk:
         history: tuple[Turn, ...] = (),
         status: ExchangeStatus = ExchangeStatus.COMPLETE,
         private: bool = False,
+        finds: bool = True,
     ) -> Exchange:
         """An exchange whose first passage is a section, given as (document, section); ``others`` are shown after it.
+        With ``finds`` false none is shown.
 
         The first 50 sections of all documents are hits.
         """
         number = next(self.numbers)
         with self._writing() as session:
-            shown = tuple(self.passage(session, *each) for each in (place, *others))
+            shown = tuple(self.passage(session, *each) for each in (place, *others) if finds)
             lower = (Hit(d.id, n, 0.5) for d in self.documents for n in range(0, d.sentences, SENTENCES))
             hits = itertools.islice(lower, 50)
             exchange = Exchange(

@@ -116,6 +116,9 @@ def test_a_faithful_candidate_is_promoted_and_its_proof_can_be_read(
     assert "Promoted: the candidate answers more faithfully" in page
     assert page.count("data:image/png;base64,") == 1  # nothing was trained here, so there are no curves
     assert "lives near" not in page  # it quotes nobody
+    assert "town0.txt, section " in page
+    assert "lineage0" not in page
+    assert page.count("context relevance (of the passages)") == 1
     assert texts(settings, run) == set()
 
 
@@ -129,6 +132,18 @@ def test_a_cycle_that_fails_leaves_no_text(
         assert "nothing is sent to a service" in (runs.get(session, run.id).problem or "")
     assert (cycling.steps.work_folder(settings.state, run.id) / "dataset" / "card.json").exists()
     assert texts(settings, run) == set()
+    page = (run_folder(settings.state, run.id) / report.FILE).read_text()
+    assert "Done: collect." in page
+    assert "Failed: A cycle trains on this machine" in page
+
+
+def test_a_cycle_that_is_cancelled_has_a_report_too(settings: Settings, database: Database) -> None:
+    run = cycling.ask_for_cycle(database, settings)
+    with database.write() as session:
+        session.execute(update(RunRow).values(cancelling=True))
+    assert cycling.work(settings, run.id) == 1
+    assert read(database, run).status is RunStatus.CANCELLED
+    assert "Cancelled: The run was cancelled." in (run_folder(settings.state, run.id) / report.FILE).read_text()
 
 
 def texts(settings: Settings, run: Run) -> set[str]:

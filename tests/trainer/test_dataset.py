@@ -17,10 +17,11 @@ from assistant.entailment import Judge
 from assistant.errors import InputError
 from assistant.records import ExchangeStatus, Reason, Review, Side, Turn
 from assistant.settings import Training
-from assistant.store import accounts, review
+from assistant.store import accounts, documents, review
 from assistant.store.database import Database
 from assistant.store.tables import GoldenRow, PersonRow
 from tests.trainer.talk import Talk, fact, right_answer, thing_of
+from trainer import raft
 from trainer.card import Card
 from trainer.dataset import build
 
@@ -75,7 +76,9 @@ def test_a_correction_teaches_itself_and_that_it_is_better_than_what_was_said(ta
     (row,) = made.rows("train")
     assert (row["completion"], row["origin"]) == (f"{correction} [1]", "correction"), "it gets the missing mark"
     (pair,) = made.rows("preferences")
-    assert (pair["chosen"], pair["rejected"]) == (f"{correction} [1]", "It fell into the sea. [1]")
+    assert pair["prompt"] == row["prompt"]
+    assert pair["chosen"] == [{"role": "assistant", "content": f"{correction} [1]"}]
+    assert pair["rejected"] == [{"role": "assistant", "content": "It fell into the sea. [1]"}]
     (bad,) = made.rows("undesirable")
     assert (bad["completion"], bad["exchange"]) == ("It fell into the sea. [1]", exchange.id)
 
@@ -155,6 +158,54 @@ def test_only_what_is_accepted_and_may_be_learnt_from_is(talk: Talk, built: Any,
     with database.write() as session:
         session.execute(update(PersonRow).where(PersonRow.id == private.person_id).values(shares_private=True))
     assert [row["exchange"] for row in built().rows("train")] == [private.id]
+
+
+def test_what_showed_no_passages_teaches_nothing_and_is_named(talk: Talk, built: Any) -> None:
+    place = talk.places(Side.TRAIN, 1)[0]
+    found_nothing = talk.rate(talk.ask(place, answer=prompts.REFUSALS["en"], finds=False))
+    pending = talk.rate(talk.ask(place, answer=prompts.REFUSALS["en"], finds=False), review=Review.PENDING)
+    made = built()
+    assert made.rows("train") == []
+    assert made.reason(found_nothing.id) == "it showed no passages"
+    assert made.reason(pending.id) == "not accepted by a reviewer"
+    assert made.card.left_out == {"it showed no passages": 1, "not accepted by a reviewer": 1}
+
+
+def test_a_liked_refusal_is_none_to_learn_when_a_reason_says_there_was_an_answer(talk: Talk, built: Any) -> None:
+    places = talk.places(Side.TRAIN, 4)
+    said: list[dict[str, Any]] = [
+        {"reasons": (Reason.INCOMPLETE,)},
+        {"reasons": (Reason.NOT_IN_DOCUMENTS, Reason.WRONG)},
+        {"wrong_passages": (1,)},
+        {"reasons": (Reason.NOT_IN_DOCUMENTS,)},
+    ]
+    asked = [
+        talk.rate(talk.ask(place, answer=prompts.REFUSALS["en"]), **each)
+        for place, each in zip(places, said, strict=True)
+    ]
+    made = built()
+    assert [row["exchange"] for row in made.rows("train")] == [asked[3].id]
+    assert all("speaks against it" in made.reason(exchange.id) for exchange in asked[:3])
+
+
+def test_marks_that_point_to_the_wrong_passage_are_corrected(talk: Talk, built: Any) -> None:
+    """Those that close what their passage does not say and another one does; all others stay."""
+    *places, last = talk.places(Side.VALIDATION, 6)
+    wanted = {}
+    for n, first in enumerate(places):
+        second = places[n - 1]
+        said, right = (
+            ("{0} [2]", "{0} [1]"),
+            ("{1} [1] {0} [1]", "{1} [2] {0} [1]"),
+            ("{1} [1] [3]", "{1} [2]"),
+            ("{0} [1][3]", "{0} [1][3]"),
+            ("{1} [2]", "{1} [2]"),
+        )[n]
+        facts = fact(*first), fact(*second)
+        exchange = talk.rate(talk.ask(first, others=[second, last], answer=said.format(*facts)))
+        wanted[exchange.id] = right.format(*facts)
+    rows = built().rows("validation")
+    assert {row["exchange"]: row["completion"] for row in rows} == wanted
 
 
 def test_stopped_answers_teach_nothing_but_their_correction_does(talk: Talk, built: Any) -> None:
@@ -243,6 +294,17 @@ def test_distractors_come_from_the_exchanges_own_hits_and_citations_follow(talk:
         assert "town4.txt" not in row["prompt"][-1]["content"], "somebody else's"
         assert not any(text in row["prompt"][-1]["content"] for text in sealed)
     assert numbers == {"1", "2", "3", "4"}
+
+
+def test_no_sentence_of_a_sealed_section_is_among_the_distractors(database: Database) -> None:
+    """Also where the hit lies in an open section and the window around it runs into a sealed one."""
+    talk = Talk(database)
+    talk.add_documents(1, sections=4)
+    exchange = talk.ask((0, 0))  # sections of five sentences; windows of five around the first one of each
+    with database.read() as session:
+        starts = [[p.start for p in raft.spare(session, exchange, sealed=sealed)] for sealed in ({""}, {"lineage0:2"})]
+        sentences = {s.start: s.section for s in documents.sentences_between(session, talk.documents[0].id, 0, 99)}
+    assert [[sentences[start] for start in each] for each in starts] == [[1, 2], []]
 
 
 def test_without_its_passage_the_right_answer_is_to_refuse(talk: Talk, built: Any) -> None:

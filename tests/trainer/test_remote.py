@@ -16,13 +16,15 @@ from assistant.engines import plain
 from assistant.engines.base import Sampling
 from assistant.engines.remote import RemoteEngine
 from assistant.errors import ContextError, EngineLostError, FielError, InputError, ModelError, RunCancelledError
-from assistant.records import Message
+from assistant.records import Message, RunStatus
 from assistant.registry import Registry
 from assistant.settings import Remote
+from assistant.store import runs
 from assistant.store.database import Database
 from tests.trainer import service
 from tests.trainer.conftest import QUICK, example, write_dataset
 from trainer import remote
+from trainer.worker import held
 
 ASKED = [Message("user", "When did it open?")]
 
@@ -168,6 +170,41 @@ def test_cancelling_ends_the_job_there(start: Callable[..., Remote], dataset: Pa
     assert [job["status"] for job in held["jobs"].values()] == ["cancelled"]
     assert held["files"] == {}
     assert not (tmp_path / "made").exists()
+
+
+def test_a_run_that_is_cancelled_while_the_service_is_away_is_cancelled_and_names_its_job(
+    start: Callable[..., Remote], dataset: Path, tmp_path: Path, database: Database
+) -> None:
+    settings = start(waits=True)
+
+    def cancel(progress: Mapping[str, Any]) -> None:
+        if progress.get("phase") == "at the service: running":
+            service.options.outage = 1_000
+            raise RunCancelledError("The run was cancelled.")
+
+    with database.write() as session:
+        run = runs.add(session, kind="train", seed=0)
+    with pytest.raises(RunCancelledError), held(database, run.id):
+        remote.train(offer_of(dataset, settings), tmp_path / "made", seed=0, agreed=1, report=cancel, pause=0)
+    (job,) = seen(settings)["jobs"]
+    with database.read() as session:
+        ended = runs.get(session, run.id)
+    assert ended.status is RunStatus.CANCELLED
+    assert ended.problem == f"Its job {job} may still run at the service, and cost. Cancel it there."
+
+
+def test_cancelled_before_there_is_a_job_leaves_nothing_there(
+    start: Callable[..., Remote], dataset: Path, tmp_path: Path
+) -> None:
+    settings = start()
+
+    def cancel(progress: Mapping[str, Any]) -> None:
+        if progress.get("phase") == "asking for the job":
+            raise RunCancelledError("The run was cancelled.")
+
+    with pytest.raises(RunCancelledError):
+        remote.train(offer_of(dataset, settings), tmp_path / "made", seed=0, agreed=1, report=cancel, pause=0)
+    assert seen(settings) == {"files": {}, "jobs": {}}
 
 
 def test_a_failure_has_the_services_reason(start: Callable[..., Remote], dataset: Path, tmp_path: Path) -> None:

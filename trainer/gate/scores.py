@@ -30,7 +30,7 @@ class Answer:
 
     ``faithfulness`` is the gate judge's, None for what is no answer. ``twin_refused`` says whether the same question
     without its supporting passages was refused (None: it has no twin); ``f1`` is against the reference, if there is
-    one; ``words`` counts.
+    one; ``words`` counts. ``context_relevance`` and ``context_precision`` are of the passages, whoever answers.
     """
 
     said: Said
@@ -39,6 +39,8 @@ class Answer:
     twin_refused: bool | None = None
     f1: float | None = None
     words: int = 0
+    context_relevance: float | None = None
+    context_precision: float | None = None
 
 
 def difference(candidate: Answer, other: Answer, label: Label | None) -> float:

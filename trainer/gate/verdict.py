@@ -36,11 +36,14 @@ _EVIDENCE = frozenset({"items", "groups", "effective_groups", "largest_group", "
 
 
 class Outcome(StrEnum):
+    """What came of a try. The last two are a cycle's, which broke off or was stopped, and never a verdict's."""
+
     PROMOTED = "promoted"
     REJECTED = "rejected"
     NOT_ENOUGH = "not_enough_evidence"
     NOT_TRUSTED = "judge_not_trusted"
     FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)

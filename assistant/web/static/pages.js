@@ -120,15 +120,30 @@ document.addEventListener("keydown", (event) => {
   keys[event.key]();
 });
 
-// Parts of a page that change by themselves: fetched every other second, and replaced only where they did change.
+// Parts of a page that change by themselves: fetched every other second, and replaced only where they did change. Not
+// while somebody is at them, has typed there, or reads what was shown; what was unfolded stays so.
+const inUse = (part) =>
+  (part.contains(document.activeElement) && !document.activeElement.matches("summary")) ||
+  part.querySelector(".said code") ||
+  [...part.querySelectorAll("input")].some((field) => field.value !== field.defaultValue);
+
+const replace = (part, html) => {
+  const folds = () => [...part.querySelectorAll("details")];
+  const open = folds().map((fold) => fold.open);
+  const focused = folds().findIndex((fold) => fold.contains(document.activeElement));
+  part.innerHTML = html;
+  folds().forEach((fold, n) => { fold.open = open[n] ?? false; });
+  folds()[focused]?.querySelector("summary").focus();
+};
+
 for (const part of document.querySelectorAll("[data-live]")) {
   let last = "";
   setInterval(async () => {
-    if (document.hidden || part.contains(document.activeElement)) return;
+    if (document.hidden || inUse(part)) return;
     const response = await fetch(part.dataset.live).catch(() => null);
     const html = response?.ok ? await response.text() : last;
-    if (html === last) return;
-    if (last) part.innerHTML = html;
+    if (html === last || inUse(part)) return;
+    replace(part, html);
     last = html;
   }, 2000);
 }

@@ -60,9 +60,11 @@ def page(http: httpx.Client, path: str, language: str = "en") -> str:
 
 
 def test_an_empty_program_shows_what_there_is(http: httpx.Client) -> None:
-    text = page(http, "/training")
-    assert "Tries left within a year: 12." in text
-    assert "0 of 0 questions" in text
+    for path in ("/training", "/training/standing"):
+        text = page(http, path)
+        assert "Tries left within a year: 12." in text
+        assert "0 of 0 questions" in text
+        assert "No adapter yet" in text
 
 
 def test_a_run_at_work_shows_its_progress_escaped(http: httpx.Client, database: Database) -> None:

@@ -104,6 +104,7 @@ admin   POST /api/training/forget
 admin   POST /api/training/gate/{exchange_id}/open
 admin   GET /training
 admin   GET /training/live
+admin   GET /training/standing
 admin   GET /training/adapters/{version}
 admin   GET /training/runs/{run_id}
 admin   GET /api/samples
