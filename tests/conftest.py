@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from assistant.adapters import Adapters
@@ -22,6 +23,9 @@ from assistant.settings import Limits, Retrieval
 from assistant.store import accounts
 from assistant.store.database import Database, open_database, sqlite_url
 from assistant.store.tables import PersonRow
+
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @dataclass(frozen=True, slots=True)

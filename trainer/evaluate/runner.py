@@ -13,8 +13,8 @@ from trainer.evaluate.cache import Kept, key
 from trainer.evaluate.items import Item
 from trainer.evaluate.scoring import JudgeError, Scorer, Scores
 
-VERSION = 2
-"""Of the shape of a record: kept records of another version are not used."""
+VERSION = 3
+"""Of the shape of a record and of what counts as an error: kept records of another version are not used."""
 
 Record = dict[str, Any]
 

@@ -57,7 +57,7 @@ def test_hand_labelled_boundaries(language: str) -> None:
     assert wrong == 0
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(TEXTS)
 def test_sentences_tile_any_text(text: str) -> None:
     sentences = split(text)

@@ -81,7 +81,7 @@ def test_with_normal_differences_all_tests_agree() -> None:
 
 
 @given(differences)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_p_values_are_never_zero_and_the_bound_lies_below_the_mean(values: list[float]) -> None:
     found = paired.compare([singles(np.array(values))], alpha=0.05, rng=rng(), draws=1_000)[0]
     for p in (found.p_sign_flip, found.p_bootstrap):
