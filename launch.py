@@ -42,19 +42,28 @@ if TYPE_CHECKING:
 def main() -> int:
     arguments = cli.parse(sys.argv[1:])
     try:
-        configuration = settings.load(**cli.overrides(arguments))
-        if arguments.command == "serve":
-            return serve(configuration)
-        if arguments.command in {"restore", "doctor", "retrain"}:
-            return _alone(arguments, configuration)
-        address = _address(configuration)
-        with client(configuration) as http:
-            return cli.run(arguments, http, address=address)
+        code = _run(arguments)
+        sys.stdout.flush()
     except FielError as error:
         print(f"fiel: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever read the output has seen enough, as ``head`` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    configuration = settings.load(**cli.overrides(arguments))
+    if arguments.command == "serve":
+        return serve(configuration)
+    if arguments.command in {"restore", "doctor", "retrain"}:
+        return _alone(arguments, configuration)
+    address = _address(configuration)
+    with client(configuration) as http:
+        return cli.run(arguments, http, address=address)
 
 
 def _alone(arguments: argparse.Namespace, configuration: Settings) -> int:

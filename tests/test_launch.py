@@ -190,6 +190,15 @@ def test_the_program_works_on_what_the_button_asks_for(
         assert "Not tried" in http.get(f"/api/training/runs/{asked['id']}/report").text
 
 
+def test_whoever_stops_reading_the_output_causes_no_complaint(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as output:
+        command = [*LAUNCH, "--state", str(tmp_path / "state"), "doctor"]
+        process = subprocess.run(command, stdout=output, stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False)
+    assert (process.returncode, process.stderr) == (1, "")
+
+
 def test_a_backup_beside_a_server_comes_back_elsewhere(
     tmp_path: Path, folder: Path, server: tuple[subprocess.Popen[str], str]
 ) -> None:
