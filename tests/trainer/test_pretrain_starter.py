@@ -24,7 +24,7 @@ from trainer.pretrain.starter_examples import (
 )
 from trainer.pretrain.tokenizer import train_tokenizer
 
-TINY = Shape(vocabulary=700, width=64, layers=2, heads=2, hidden=64, context=1024)
+TINY = Shape(vocabulary=700, words=64, layers=2, heads=4, hidden=64, context=1024)
 CITIES = ("Lisbon", "Oslo", "Quito", "Dakar", "Turin", "Perth", "Hanoi", "Lagos")
 SIZES = Sizes(windows=3, sentences=3, tokens=900)
 
@@ -129,7 +129,7 @@ def test_padding_changes_nothing_and_a_few_steps_lower_the_loss(tokenizer: PreTr
     assert weight == sum(w for _, w in alone)
 
     optimizer, losses = torch.optim.AdamW(net.parameters(), lr=1e-3), []
-    for _ in range(12):
+    for _ in range(24):
         loss, weight = loss_of(net, examples)
         (loss / weight).backward()
         optimizer.step()
@@ -139,7 +139,7 @@ def test_padding_changes_nothing_and_a_few_steps_lower_the_loss(tokenizer: PreTr
 
 
 def test_the_probe_knows_right_from_wrong(tokenizer: PreTrainedTokenizerFast) -> None:
-    net = new_network(TINY, torch.randn(TINY.vocabulary, TINY.width) * 0.05)
+    net = new_network(TINY, torch.randn(TINY.vocabulary, TINY.words) * 0.05)
     example = _examples(tokenizer, count=4)[0]
     tokens = example.tokens[: example.answer + 4]
     for at in range(example.answer, len(tokens)):
@@ -148,8 +148,21 @@ def test_the_probe_knows_right_from_wrong(tokenizer: PreTrainedTokenizerFast) ->
     assert probe(net, [Example(tokens, example.answer), Example(wrong, example.answer)]) == 0.5
 
 
+def test_untrained_heads_go_on_where_more_than_one_token_stood_before() -> None:
+    shape = Shape(vocabulary=700, layers=2, hidden=64, context=1024)
+    torch.manual_seed(1)
+    net, right = new_network(shape, torch.randn(shape.vocabulary, shape.words) * 0.1), 0
+    for seed in range(20):
+        draw = random.Random(seed)
+        *other, a, b, c, d, here, there = draw.sample(range(5, 700), 60)
+        tokens = [*other[:20], a, b, c, here, *other[20:40], d, b, c, there, *other[40:], d, b, c]
+        logits = net(torch.tensor([tokens])).logits[0, -1]
+        right += bool(logits[there] > logits[here])
+    assert right >= 18, "two tokens stood together twice, three once"
+
+
 def test_the_export_is_whole(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
-    net = new_network(TINY, torch.randn(TINY.vocabulary, TINY.width) * 0.05)
+    net = new_network(TINY, torch.randn(TINY.vocabulary, TINY.words) * 0.05)
     save_network(net, tokenizer, tmp_path)
     llama, loaded = AutoModelForCausalLM.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
     assert llama.dtype is torch.bfloat16
