@@ -47,7 +47,9 @@ def prepare_heads(net: LlamaForCausalLM, *, words: int, rope_theta: float, seed:
     """
     generator = torch.Generator().manual_seed(seed)
     vectors = net.model.embed_tokens.weight
-    heads, head, width = int(net.config.num_attention_heads), int(net.config.head_dim), vectors.shape[1]
+    heads, width = int(net.config.num_attention_heads), vectors.shape[1]
+    first, second = net.model.layers[0], net.model.layers[1]
+    head = first.get_parameter("self_attn.q_proj.weight").shape[0] // heads
     length = vectors[:, :words].norm(dim=1).mean()
     vectors[:, 0] = _CONSTANT * length
     codes = torch.randn(len(vectors), CODE, generator=generator)
@@ -59,20 +61,34 @@ def prepare_heads(net: LlamaForCausalLM, *, words: int, rope_theta: float, seed:
         layer.get_parameter("mlp.down_proj.weight").zero_()
         for name in ("input_layernorm", "post_attention_layernorm"):
             layer.get_parameter(f"{name}.weight")[:words] = (words / width) ** 0.5  # as if there were no codes
-    first, second = net.model.layers[0], net.model.layers[1]
     for h in range(heads // 4):
         read, write = (_wide(_orthogonal(head, words, generator), width) for _ in range(2))
         _set(first, h, *_token_before(1, head, width, words, rope_theta), v=read, o=0.2 * write.T)
         _set(second, h, _slow(2.0 * read), _slow(2.0 * write), v=read, o=1.25 * read.T)
-    reach = heads // 2
+    _compare_codes(first, second, head=head, words=words, length=length, rope_theta=rope_theta, generator=generator)
+
+
+def _compare_codes(
+    first: nn.Module,
+    second: nn.Module,
+    *,
+    head: int,
+    words: int,
+    length: Tensor,
+    rope_theta: float,
+    generator: torch.Generator,
+) -> None:
+    """The second half of the heads of the first two layers."""
+    rows, width = first.get_parameter("self_attn.q_proj.weight").shape
+    reach = rows // head // 2
     for n in range(reach):
         v, o = _moved_code(n + 1, head, width, words, length)
-        _set(first, heads // 2 + n, *_token_before(n + 1, head, width, words, rope_theta), v=v, o=o)
+        _set(first, reach + n, *_token_before(n + 1, head, width, words, rope_theta), v=v, o=o)
     pairs = [pair for pair in _PAIRS if max(pair) < reach]
     for n, ages in enumerate(islice(cycle(pairs), reach)):
         read = _wide(_orthogonal(head, words, generator), width)
         q, k = (_matched(ages, later, head, width, words) for later in (0, 1))
-        _set(second, heads // 2 + n, q, k, v=read, o=2.0 * read.T)
+        _set(second, reach + n, q, k, v=read, o=2.0 * read.T)
 
 
 def _orthogonal(rows: int, columns: int, generator: torch.Generator) -> Tensor:
