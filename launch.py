@@ -80,6 +80,7 @@ def _alone(arguments: argparse.Namespace, configuration: Settings) -> int:
         return doctor.report(configuration, print)
     from trainer.retrain import retrain
 
+    configuration = _with_model(configuration, aloud=True)
     return retrain(configuration, dry_run=arguments.dry_run, agree=lambda: arguments.yes or cli.agreed())
 
 
@@ -138,6 +139,7 @@ def _server(configuration: Settings, listener: socket.socket, *, page: bool) -> 
     from assistant.api.server import Server
     from assistant.engines.starting import StartingEngine
 
+    configuration = _with_model(configuration, aloud=page)
     bound, port = listener.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bound, bound)  # noqa: S104  (not what is listened on)
     elsewhere = "" if host == bound else f" (on another machine with this one's name in place of {host})"
@@ -250,8 +252,8 @@ def _judge() -> Judge:
     return load_judge("a")
 
 
-def _engine(configuration: Settings, *, aloud: bool) -> Engine:
-    """``aloud``: nobody may be asking when it fails or takes another model, so it is said on the terminal too."""
+def _with_model(configuration: Settings, *, aloud: bool) -> Settings:
+    """``aloud``: nobody may be asking when another model is taken, so it is said on the terminal too."""
     from assistant.engines import choose
 
     def tell(what: str) -> None:
@@ -259,8 +261,15 @@ def _engine(configuration: Settings, *, aloud: bool) -> Engine:
         if aloud:
             print(f"fiel: {what}", file=sys.stderr, flush=True)
 
+    return choose.with_model(configuration, tell=tell)
+
+
+def _engine(configuration: Settings, *, aloud: bool) -> Engine:
+    """``aloud``: nobody may be asking when it fails, so it is said on the terminal too."""
+    from assistant.engines import choose
+
     try:
-        return choose.build(configuration, tell=tell)
+        return choose.build(configuration)
     except ModelError as error:
         if aloud:
             print(f"fiel: {error}", file=sys.stderr, flush=True)

@@ -24,14 +24,31 @@ GPU_MODEL = "Qwen/Qwen3-4B-Instruct-2507"
 _LONGEST_CONTEXT = 32_768  # tokens; beyond, one request alone could fill the memory
 _GPU_SHARE = 0.5  # of what is free: training finds the other half
 _CPU_SHARE = 0.1  # of the main memory, for keys and values
+_SEVERAL_MACHINES = ("--distributed-executor-backend", "--nnodes")  # options with which workers may be elsewhere
 _SMALL = 400_000_000  # bytes of weights; below, threads wait for each other longer than they compute
 
 
-def build(settings: Settings, *, tell: Callable[[str], None] = _log.warning) -> Engine:
-    """The engine of the settings. Reads weights or starts a server, which takes a while. Raises ModelError.
+def with_model(settings: Settings, *, tell: Callable[[str], None] = _log.warning) -> Settings:
+    """The settings with the model that vLLM serves on a GPU unless one was set, for all that serves it or trains it.
 
-    ``tell`` is told in plain words when another model has to be taken than the one that was wanted.
+    ``tell`` is told in plain words when it cannot be had and the default stays.
     """
+    python = settings.vllm.folder / "bin" / "python"
+    by_child = settings.engine in {"auto", "vllm"} and settings.vllm_url is None and python.exists()
+    if "model" in settings.model_fields_set or not by_child or gpu_memory() is None:
+        return settings
+    from assistant.engines.template import Template  # noqa: PLC0415
+
+    try:
+        Template(GPU_MODEL)
+    except ModelError as error:
+        tell(f"{error} The bundled starter is served instead.")
+        return settings
+    return settings.model_copy(update={"model": GPU_MODEL})
+
+
+def build(settings: Settings) -> Engine:
+    """The engine of the settings. Reads weights or starts a server, which takes a while. Raises ModelError."""
     if settings.engine == "remote":
         from assistant.engines.remote import RemoteEngine  # noqa: PLC0415
 
@@ -47,19 +64,18 @@ def build(settings: Settings, *, tell: Callable[[str], None] = _log.warning) -> 
     from assistant.engines.template import Template  # noqa: PLC0415
     from assistant.engines.vllm import VllmEngine  # noqa: PLC0415
 
+    template = Template(settings.model)
     servers: Sequence[Server]
     if settings.vllm_url is not None:
-        model, template = settings.model, Template(settings.model)
         zeros = _zeros(settings, template)  # nobody says what those servers run on
         servers = [RemoteServer(url.strip(), zeros=zeros) for url in settings.vllm_url.split(",")]
     elif not python.exists():
         raise ModelError(f"There is no vLLM in {settings.vllm.folder}. Install it with 'make vllm'.")
     else:
-        model, template = _model(settings, tell, gpu=gpu is not None)
-        servers = [child_server(settings, model, template, gpu=gpu)]
+        servers = [child_server(settings, settings.model, template, gpu=gpu)]
     for each in servers:
         each.start()
-    return VllmEngine(model, template, servers)
+    return VllmEngine(settings.model, template, servers)
 
 
 def child_server(
@@ -83,17 +99,6 @@ def _zeros(settings: Settings, template: Template) -> Path:
     return lora.zeros(template.source, settings.state / "zeros" / model_name(template.source).replace("/", "--"))
 
 
-def _model(settings: Settings, tell: Callable[[str], None], *, gpu: bool) -> tuple[str, Template]:
-    from assistant.engines.template import Template  # noqa: PLC0415
-
-    if gpu and "model" not in settings.model_fields_set:
-        try:
-            return GPU_MODEL, Template(GPU_MODEL)
-        except ModelError as error:
-            tell(f"{error} The bundled starter is served instead.")
-    return settings.model, Template(settings.model)
-
-
 def _options(settings: Settings, template: Template, gpu: tuple[int, int] | None) -> list[str]:
     from transformers import AutoConfig  # noqa: PLC0415
 
@@ -109,6 +114,9 @@ def _options(settings: Settings, template: Template, gpu: tuple[int, int] | None
 
 def _environment(settings: Settings, template: Template, gpu: tuple[int, int] | None) -> dict[str, str]:
     environment = {"VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True", "VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    if not any(option.startswith(_SEVERAL_MACHINES) for option in settings.vllm.options):
+        # By itself gloo, which vLLM uses even for a single worker, listens where the machine's name leads to.
+        environment["GLOO_SOCKET_IFNAME"] = "lo"
     if gpu is None:
         share = settings.vllm.memory_share or _CPU_SHARE
         environment["VLLM_CPU_KVCACHE_SPACE"] = str(max(1, int(share * _main_memory() / 2**30)))

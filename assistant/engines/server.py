@@ -65,6 +65,7 @@ class Server:
         self._turning = threading.Lock()
         self._doubted = threading.Event()
         self._left_alone = 0.0
+        self._ill = ""  # why it cannot be asked, as far as it says so itself
         self._closing = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="vllm", daemon=True)
 
@@ -118,14 +119,17 @@ class Server:
 
     def _healthy(self) -> bool:
         """Whether it can be asked; if so, what it serves is noted."""
+        self._ill = ""
         try:
             with httpx.Client(base_url=self.address, timeout=10, trust_env=False) as http:
-                if http.get("/health").is_error:
-                    return False
+                http.get("/health").raise_for_status()
                 models = http.get("/v1/models").raise_for_status().json()["data"]
                 base = next(model for model in models if model["parent"] is None)
                 self.root, self.context = base["root"], base["max_model_len"]
                 self.served = self._name_to_ask(http, base["id"], {model["id"] for model in models})
+        except httpx.HTTPStatusError as error:
+            self._ill = f"{error.request.url.path}: {error.response.status_code} {error.response.reason_phrase}"
+            return False
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError, StopIteration):  # or no vLLM
             return False
         return True
@@ -160,7 +164,10 @@ class RemoteServer(Server):
                 self._closing.wait(self._left_alone)
                 self._left_alone = 0.0
             else:
-                self._down(f"The language model at {self.address} does not answer. Questions wait for it.")
+                if self._ill:
+                    self._down(f"What is at {self.address} does not answer as vLLM does ({self._ill}). Questions wait.")
+                else:
+                    self._down(f"The language model at {self.address} does not answer. Questions wait for it.")
                 self._closing.wait(1)
 
 
@@ -193,6 +200,12 @@ class ChildServer(Server):
         self._command += ["--disable-uvicorn-access-log", *options]
 
     def _watch(self) -> None:
+        try:
+            self._keep()
+        except OSError as error:  # or those who wait would never hear of it
+            self._failed(ModelError(f"vLLM cannot be started: {error}"))
+
+    def _keep(self) -> None:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         pause = 0.5
         with self._log.open("wb") as log:

@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 
 _NO_ADAPTERS = re.compile("^Not Found$|LoRA is not enabled")  # the route is missing, or the engine's part
 _ENGINE_DEAD = "EngineCore encountered an issue"
+_SCRAPE = 3  # seconds that vLLM's figures are waited for: Prometheus gives the program's own no more than ten
 _AT_ONCE = 64  # requests of one call that vLLM is given at a time, for it to batch
 
 
@@ -171,7 +172,8 @@ class VllmEngine:
         """What the first server that can be asked tells Prometheus about itself; nothing where there is none."""
         for server in self._up:
             with suppress(httpx.HTTPError):
-                return (await self._http.get(f"{server.address}/metrics")).raise_for_status().text
+                answer = await self._http.get(f"{server.address}/metrics", timeout=_SCRAPE)
+                return answer.raise_for_status().text
         return ""
 
     @property

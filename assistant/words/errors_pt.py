@@ -219,6 +219,10 @@ ERRORS = {
     "The language model at {} does not answer. Questions wait for it.": (
         "O modelo de linguagem em {} não responde. As perguntas esperam por ele."
     ),
+    "What is at {} does not answer as vLLM does ({}). Questions wait.": (
+        "O que está em {} não responde como o vLLM ({}). As perguntas esperam."
+    ),
+    "vLLM cannot be started: {}": "O vLLM não pode ser iniciado: {}",
     "The language model at {} is left out: {}": "O modelo de linguagem em {} fica de fora: {}",
     "The language model stopped in the middle of this. Ask again: it is being started again.": (
         "O modelo de linguagem parou no meio disto. Pergunte de novo: ele está sendo reiniciado."

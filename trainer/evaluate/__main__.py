@@ -111,12 +111,13 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _windows(given: argparse.Namespace) -> int:
+    from assistant.engines import choose  # noqa: PLC0415
     from assistant.retrieval import windows as applied  # noqa: PLC0415
     from assistant.store.database import open_database, sqlite_url  # noqa: PLC0415
     from trainer import judging, windows  # noqa: PLC0415
     from trainer.evaluate.bundled import BundledScorer  # noqa: PLC0415  (Ragas takes seconds to import)
 
-    configuration = settings.load()
+    configuration = choose.with_model(settings.load())
     database = open_database(sqlite_url(configuration.state / "fiel.db"))
     cache = Cache(configuration.state / "evaluations.db")
     try:
@@ -149,6 +150,7 @@ def _answers(found: Sequence[Item], adapter: str | None, configuration: settings
         return Answers([item.answer or "" for item in found], {})
     from assistant.engines import choose  # noqa: PLC0415  (reads weights; only where somebody has to answer)
 
+    configuration = choose.with_model(configuration)
     engine = choose.build(configuration)
 
     async def answer() -> Answers:

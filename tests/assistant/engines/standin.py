@@ -24,6 +24,8 @@ options, _ = parser.parse_known_args()
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
+        if self.path not in ("/health", "/v1/models"):
+            return self.say({}, 404)
         model = {"id": options.served_model_name, "root": options.model, "parent": None, "max_model_len": 2048}
         self.say({"data": [model]})
 

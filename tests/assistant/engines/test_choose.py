@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from assistant.engines import choose
-from assistant.engines.base import Engine
+from assistant.engines.base import Engine, model_name
 from assistant.engines.local import LocalEngine
 from assistant.engines.server import ChildServer, RemoteServer
 from assistant.engines.template import STARTER, Template
@@ -69,7 +69,7 @@ def test_with_a_gpu_and_vllm_it_is_vllm_with_the_starter_if_the_hub_is_away(
     standin.environment(state / "environment")
 
     async def run() -> None:
-        engine = choose.build(settings(state))
+        engine = choose.build(choose.with_model(settings(state)))
         assert isinstance(engine, VllmEngine)
         await engine.ready()
         assert engine.model.startswith("starter-")
@@ -81,6 +81,27 @@ def test_with_a_gpu_and_vllm_it_is_vllm_with_the_starter_if_the_hub_is_away(
     called = (state / "logs" / "vllm.log").read_text()
     assert "'--gpu-memory-utilization', '0.250'" in called, "half of what is free"
     assert "'--host', '127.0.0.1'" in called
+
+
+@pytest.mark.usefixtures("with_gpu")
+def test_what_vllm_serves_on_a_gpu_by_default_is_what_is_trained(
+    state: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(choose, "GPU_MODEL", str(tiny))
+    assert choose.with_model(settings(state)).model == str(STARTER), "there is no vLLM"
+    standin.environment(state / "environment")
+    assert choose.with_model(settings(state, engine="local")).model == str(STARTER)
+    assert choose.with_model(settings(state, model="mine")).model == "mine"
+    chosen = choose.with_model(settings(state))
+    assert chosen.model == str(tiny)
+
+    async def run() -> str:
+        engine = choose.build(chosen)
+        await engine.ready()
+        await engine.close()
+        return engine.model
+
+    assert asyncio.run(run()) == model_name(chosen.model), "or no adapter of a run would be of the base that answers"
 
 
 @pytest.mark.usefixtures("with_gpu")
@@ -99,6 +120,17 @@ def test_a_model_and_a_share_that_were_set_are_taken(state: Path) -> None:
     asyncio.run(run())
     called = (state / "logs" / "vllm.log").read_text()
     assert "'--gpu-memory-utilization', '0.400', '--seed', '7'" in called
+
+
+@pytest.mark.parametrize(("options", "where"), [([], "lo"), (["--distributed-executor-backend", "ray"], None)])
+def test_workers_of_one_machine_meet_on_loopback(state: Path, options: list[str], where: str | None) -> None:
+    chosen = Settings(state=state, vllm=Vllm(folder=standin.environment(state / "environment"), options=options))
+    child = choose.child_server(chosen, str(STARTER), Template(str(STARTER)))
+    child.start()
+    asyncio.run(child.ready())
+    (keeper,) = (process for process in psutil.Process().children() if "keeper.py" in " ".join(process.cmdline()))
+    assert keeper.environ().get("GLOO_SOCKET_IFNAME") == where
+    child.close()
 
 
 @pytest.fixture
@@ -245,6 +277,32 @@ def test_one_that_dies_again_and_again_is_started_again_ever_later(
     child.close()
     pauses = [record.args[0] for record in caplog.records if record.msg.startswith("vLLM ended") and record.args]
     assert pauses == [1.0, 2.0, 4.0]
+
+
+def test_one_that_cannot_even_be_started_keeps_nobody_waiting(state: Path) -> None:
+    standin.environment(state / "environment")
+    (state / "logs").touch()  # no folder for its log
+    child = choose.child_server(settings(state), str(STARTER), Template(str(STARTER)))
+    child.start()
+    with pytest.raises(ModelError, match="vLLM cannot be started"):
+        asyncio.run(child.ready())
+    child.close()
+
+
+def test_what_is_no_vllm_is_told_from_what_is_away(state: Path) -> None:
+    standin.environment(state / "environment")
+    child = choose.child_server(settings(state), str(STARTER), Template(str(STARTER)))
+    child.start()
+    asyncio.run(child.ready())
+    server = RemoteServer(f"{child.address}/v1")  # as the address of OpenAI's API is written
+    server.start()
+    while "being waited for" in (server.notice or ""):
+        pass
+    assert server.notice == (
+        f"What is at {child.address}/v1 does not answer as vLLM does (/v1/health: 404 Not Found). Questions wait."
+    )
+    server.close()
+    child.close()
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
