@@ -94,7 +94,9 @@ class Registry:
         return adapter
 
     def verify(self, version: str) -> None:
-        """Raises ModelError when the version's folder is missing or is not what was added."""
+        """Raises ModelError when the version's folder is missing or is not what was added, NotFoundError without it."""
+        with self.database.read() as session:
+            added = adapters.get(session, version)
         folder = self.path(version)
         if not (folder / plain.MANIFEST).is_file():
             raise ModelError(f"The adapter {version} is missing: {folder} holds no {plain.MANIFEST}.")
@@ -106,6 +108,8 @@ class Registry:
             raise ModelError(f"The adapter {version} is damaged: {error}") from error
         if found != expected or not (found or manifest.get("training", {}).get("remote")):
             raise ModelError(f"The adapter {version} is damaged: its files are not those of its manifest.")
+        if found and found.get(plain.WEIGHTS) != added.weights_hash:
+            raise ModelError(f"The adapter {version} is damaged: its weights are not those that were added.")
 
 
 def _digest(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import alembic.command
 import alembic.config
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.orm import Session
 
 from assistant.errors import BusyError, FielError
@@ -35,8 +35,8 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A consistent view; what is changed in it is thrown away."""
-        with Session(self.engine) as session:
+        """A consistent view; what is changed in it is thrown away. Raises FielError when the database is damaged."""
+        with Session(self.engine) as session, _translated():
             yield session
 
     @contextmanager
@@ -123,4 +123,6 @@ def _translated() -> Iterator[None]:
             raise BusyError("The database is busy. Please try again in a moment.") from error
         if "disk is full" in str(error.orig):
             raise FielError("The disk is full. Free some space and try again; nothing was changed.") from error
+        if isinstance(error, OperationalError) or type(error) is DatabaseError:  # its files, and no mistake of ours
+            raise FielError(f"The database cannot be used: {error.orig}") from error
         raise

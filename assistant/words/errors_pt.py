@@ -219,6 +219,10 @@ ERRORS = {
     "The language model at {} does not answer. Questions wait for it.": (
         "O modelo de linguagem em {} não responde. As perguntas esperam por ele."
     ),
+    "The database cannot be used: {}": "O banco de dados não pode ser usado: {}",
+    "The adapter {} is damaged: its weights are not those that were added.": (
+        "O adaptador {} está danificado: seus pesos não são os que foram adicionados."
+    ),
     "What is at {} does not answer as vLLM does ({}). Questions wait.": (
         "O que está em {} não responde como o vLLM ({}). As perguntas esperam."
     ),

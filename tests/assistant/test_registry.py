@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import resource
 from collections.abc import Iterator
@@ -59,6 +60,18 @@ def test_a_full_disk_adds_nothing_and_says_so(registry: Registry, database: Data
     added = registry.add(made, base="tiny", prompt_version="1")
     registry.verify(added.version)
     assert added.version.startswith("v1-"), "no number is lost"
+
+
+def test_weights_that_were_changed_with_their_manifest_are_found_out(registry: Registry, made: Path) -> None:
+    added = registry.add(made, base="tiny", prompt_version="1")
+    folder = registry.path(added.version)
+    other = hashlib.sha256(b"other").hexdigest()
+    (folder / plain.WEIGHTS).write_bytes(b"other")
+    manifest = json.loads((folder / plain.MANIFEST).read_text())
+    manifest["files"][plain.WEIGHTS] = f"sha256:{other}"
+    (folder / plain.MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(ModelError, match="not those that were added"):
+        registry.verify(added.version)
 
 
 def test_who_was_taken_for_dead_adds_no_second_version(registry: Registry, database: Database, made: Path) -> None:

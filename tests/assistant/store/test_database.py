@@ -30,6 +30,20 @@ def test_a_failed_transaction_leaves_nothing(tmp_path: Path) -> None:
     database.close()
 
 
+def test_a_database_that_was_damaged_says_so(tmp_path: Path) -> None:
+    database = open_database(sqlite_url(tmp_path / "a.db"))
+    with database.write() as session:
+        accounts.local_admin(session)
+    database.close()
+    pages = bytearray((tmp_path / "a.db").read_bytes())
+    pages[4096:] = b"x" * (len(pages) - 4096)
+    (tmp_path / "a.db").write_bytes(pages)
+    for use in (database.read, database.write):
+        with pytest.raises(FielError, match="cannot be used"), use() as session:
+            session.query(PersonRow).all()
+    database.close()
+
+
 def test_many_writers_wait_for_each_other(tmp_path: Path) -> None:
     database = open_database(sqlite_url(tmp_path / "a.db"))
     with database.write() as session:
