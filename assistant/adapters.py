@@ -235,6 +235,9 @@ class Adapters:
             async with asyncio.timeout(_CANARY_SECONDS):
                 await self._canary(version)
         except BaseException as error:
+            if isinstance(error, TimeoutError) and version == self._live:
+                _log.warning("%s, which answered before, is slow to answer", version)
+                return  # the engine is busy; the adapter is as good as it was
             with suppress(EngineError):
                 await self._engine.unload_adapter(version)
             if isinstance(error, ModelError | TimeoutError):

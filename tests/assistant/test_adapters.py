@@ -236,6 +236,23 @@ def test_a_broken_champion_gives_way_to_the_one_before_loudly(
     assert audited(database)[-1] == ("adapter.fallback", versions["red"])
 
 
+def test_a_champion_that_answered_before_stays_when_the_engine_comes_back_slow(
+    live: Adapters, engine: LocalEngine, versions: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        await live.promote(versions["red"], person_id=None)
+        monkeypatch.setattr("assistant.adapters._CANARY_SECONDS", 0)
+        with pytest.raises(ModelError, match="does not answer a test question"):
+            await live.promote(versions["blue"], person_id=None)
+        await engine.unload_adapter(versions["red"])
+        monkeypatch.setattr(LocalEngine, "starts", engine.starts + 1)
+        await live.ready()
+        assert (live.live, live.problem) == (versions["red"], None)
+        assert versions["red"] in engine.adapters
+
+    asyncio.run(run())
+
+
 def test_what_cannot_be_promoted_changes_nothing(
     *,
     live: Adapters,
