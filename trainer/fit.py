@@ -19,6 +19,7 @@ from typing import Any, cast
 import torch
 from datasets import Dataset, disable_progress_bars
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError
 from torch.nn import functional as F  # noqa: N812
 from transformers import (
     AutoModelForCausalLM,
@@ -41,6 +42,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from assistant.engines import plain
+from assistant.engines.template import not_there
 from assistant.errors import InputError
 from assistant.settings import Training
 from trainer.prepare import LOOKS, PADDED
@@ -78,7 +80,11 @@ class Plan:
 
 
 def load_base(source: str, *, device: str, four_bit: bool) -> PreTrainedModel:
-    """The base model, frozen. Raises InputError where 4 bits were asked for and bitsandbytes is not installed."""
+    """The base model, frozen.
+
+    Raises ModelError when its weights cannot be read, InputError where 4 bits were asked for and bitsandbytes is not
+    installed.
+    """
     dtype = torch.float32 if device == "cpu" else torch.bfloat16
     options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, "trust_remote_code": False}
     if four_bit:
@@ -88,6 +94,8 @@ def load_base(source: str, *, device: str, four_bit: bool) -> PreTrainedModel:
         model: Any = AutoModelForCausalLM.from_pretrained(source, **options)
     except ImportError as error:
         raise InputError(f"training.four_bit cannot be used: {str(error).splitlines()[0]}") from error
+    except (OSError, SafetensorError) as error:
+        raise not_there(source, error) from error
     if "logits_to_keep" not in inspect.signature(model.forward).parameters:
         raise InputError(f"The model {source} cannot be trained: it computes all logits or none.")
     return cast(PreTrainedModel, (model if four_bit else model.to(device)).requires_grad_(False))
@@ -208,6 +216,13 @@ def keeps_apart(model: PreTrainedModel, examples: Sequence[Tokens]) -> bool:
         packed = model(row, position_ids=torch.cat(places)[None], logits_to_keep=border + beginning, **options)
     wanted, found = alone.logits.float(), packed.logits.float()
     return bool((wanted - found).abs().max() < _APART * wanted.std())
+
+
+def diverged(model: PeftModel, curves: Curves) -> bool:
+    """Whether a loss, or a weight of the adapter, is no number."""
+    losses = [loss for _, loss in curves.training + curves.validation]
+    weights = (weight for weight in model.parameters() if weight.requires_grad)
+    return not all(map(math.isfinite, losses)) or not all(bool(torch.isfinite(weight).all()) for weight in weights)
 
 
 def packed(examples: Sequence[Tokens], row: int) -> int:

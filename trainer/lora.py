@@ -147,10 +147,7 @@ class _Trainer:
         self._progress.phase("training")
         plan = self._plan(rate, steps=self._steps)
         curves = self._fit(model, plan, folder=self._work.folder / "supervised")
-        losses = [loss for _, loss in curves.training + curves.validation]
-        if not all(map(math.isfinite, losses)):
-            raise FielError(f"The training at the learning rate {rate:g} diverged, so no adapter was made.")
-        return curves
+        return _sound(model, curves, rate)
 
     def _prefer(self, model: PeftModel, rate: float) -> fit.Curves | None:
         unwanted, wanted = self._prepared.undesirable.examples, self._prepared.train.examples
@@ -161,7 +158,7 @@ class _Trainer:
         batch = self._settings.batch
         steps = max(1, math.ceil((len(wanted) + len(unwanted)) / batch))
         plan = replace(self._plan(rate, steps=steps), accumulate=math.ceil(batch / _processes()))
-        return fit.prefer(
+        curves = fit.prefer(
             model,
             wanted,
             unwanted,
@@ -170,6 +167,7 @@ class _Trainer:
             folder=self._work.folder / "preference",
             report=self._progress.step,
         )
+        return _sound(model, curves, rate)
 
     def _fit(self, model: PeftModel, plan: fit.Plan, *, folder: Path, short: bool = False) -> fit.Curves:
         return fit.supervised(
@@ -256,6 +254,13 @@ def _explained(out: Path) -> Iterator[None]:
         if shutil.disk_usage(place).free < 50e6 or isinstance(error, OSError):
             raise FielError(f"The adapter could not be written to {place}: {reason}. No adapter was made.") from error
         raise FielError(f"The training failed: {reason}. No adapter was made.") from error
+
+
+def _sound(model: PeftModel, curves: fit.Curves, rate: float) -> fit.Curves:
+    """The curves of a stage that may be gone on from. Raises FielError where it diverged."""
+    if fit.diverged(model, curves):
+        raise FielError(f"The training at the learning rate {rate:g} diverged, so no adapter was made.")
+    return curves
 
 
 def _told(attempt: Try) -> dict[str, Any]:

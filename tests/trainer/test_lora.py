@@ -27,7 +27,7 @@ from assistant.engines.base import Sampling, model_name
 from assistant.engines.local import LocalEngine
 from assistant.engines.template import STARTER, Template
 from assistant.entailment import Judge
-from assistant.errors import FielError, InputError, RunCancelledError
+from assistant.errors import FielError, InputError, ModelError, RunCancelledError
 from assistant.records import Message
 from assistant.settings import ROOT, Training
 from tests.assistant.engines.conftest import tiny_llama
@@ -254,6 +254,25 @@ def test_what_people_rejected_is_learnt_from_where_there_is_enough(
     plain.checked(tmp_path / "a", base_names={manifest["base"]})
     manifest = train(dataset, model, tmp_path / "b", judge, settings.model_copy(update={"negatives": 5}))
     assert "preference" not in manifest["curves"], "off until there are enough"
+
+
+def test_learning_from_what_was_rejected_may_diverge_and_leaves_no_adapter(
+    tmp_path: Path, model: Path, judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit, "_KTO_RATE", 1e6)
+    bad = [example(n, answer="Go away.") for n in range(4)]
+    dataset = write_dataset(tmp_path / "d", train=[example(n) for n in range(6)], undesirable=bad)
+    settings = QUICK.model_copy(update={"preference": "kto", "negatives": 4})
+    with pytest.raises(FielError, match="diverged, so no adapter"):
+        train(dataset, model, tmp_path / "a", judge, settings)
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_base_without_weights_is_told(dataset: Path, tmp_path: Path, judge: Judge) -> None:
+    folder = tiny_llama(tmp_path / "bare")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match="with its weights as safetensors"):
+        train(dataset, folder, tmp_path / "a", judge)
 
 
 def test_cancelling_leaves_no_adapter_and_the_work_is_gone_on_with(
