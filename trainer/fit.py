@@ -146,6 +146,7 @@ def supervised(
         metric_for_best_model="eval_loss",
         greater_is_better=False,
     )
+    _on_one_gpu(arguments)
     callbacks: list[TrainerCallback] = [_Watch(report)]
     if looks:
         callbacks.append(EarlyStoppingCallback(_PATIENCE))
@@ -163,6 +164,12 @@ def supervised(
     if short and validation:
         trainer.evaluate()
     return _curves(trainer.state)
+
+
+def _on_one_gpu(arguments: TrainingArguments) -> None:
+    """By itself one process spreads its rows over all GPUs, and packed rows do not bear to be split; ``accelerate``
+    makes a process for each."""
+    arguments._n_gpu = min(arguments.n_gpu, 1)
 
 
 def prefer(
@@ -187,6 +194,7 @@ def prefer(
         undesirable_weight=max(1.0, each["wanted"] / each["unwanted"]),
         save_strategy="no",
     )
+    _on_one_gpu(arguments)
     dataset = Dataset.from_list(
         [{"prompt_ids": rows[n][0].prompt, "completion_ids": rows[n][0].completion, "label": rows[n][1]} for n in order]
     )

@@ -216,6 +216,8 @@ def main() -> int:
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # ends at once and goes on later, as after a kill
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    if torch.cuda.is_available() and (rank := os.environ.get("LOCAL_RANK")):
+        torch.cuda.set_device(int(rank))  # or all processes would load their model onto the first
     database = open_database(sqlite_url(options.state / "fiel.db"))
     try:
         with database.read() as session:
