@@ -59,7 +59,7 @@ test: setup-dev
 test-vllm: setup-dev vllm # against a real vLLM: six minutes on two quiet cores, or it is killed after 20
 	timeout 1200 $(BIN)/python -m pytest -m vllm --timeout 900 tests/assistant/engines
 
-demo-loop: setup-dev # some twenty minutes on two cores
+demo-loop: setup-dev # some fifteen minutes on two cores
 	$(BIN)/python -m tests.bench.demo $(if $(JSON),--json $(JSON)) $(ARGS)
 
 bench-loop: setup-dev # make bench-loop QA=FILE SEED=S JSON=PATH: an hour or more on two cores

@@ -1,4 +1,4 @@
-"""The whole loop in the real program, with the bundled models: ``make demo-loop`` (some twenty minutes on two cores).
+"""The whole loop in the real program, with the bundled models: ``make demo-loop`` (some fifteen minutes on two cores).
 
 Documents are put in: the samples and some made up for this (``demo_documents``). Simulated people ask about them and
 rate by the references: an answer that holds what it has to gets a thumbs-up; for another one they write the sentence
