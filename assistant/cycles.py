@@ -102,7 +102,7 @@ def request(session: Session, *, by: str, person_id: int | None, asked: Mapping[
 
 def unfinished(session: Session) -> Run | None:
     """The cycle that waits, is at work, or was cut off."""
-    query = select(RunRow.id).where(RunRow.kind == KIND, RunRow.status.in_((RunStatus.WAITING, RunStatus.RUNNING)))
+    query = select(RunRow.id).where(RunRow.kind == KIND, RunRow.status.in_(runs.UNFINISHED))
     found = session.scalar(query.order_by(RunRow.id).limit(1))
     return None if found is None else runs.get(session, found)
 

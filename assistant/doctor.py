@@ -86,7 +86,7 @@ def _engine(settings: Settings) -> Finding:
         told = f"vLLM at {settings.vllm_url}" if not away else f"no answer from {', '.join(away)}"
         return Finding("engine", not away, told, "Start it there, or correct 'vllm_url'.")
     if settings.engine == "vllm":
-        python = settings.vllm.folder / "bin" / "python"
+        python = settings.vllm.python
         return Finding("engine", python.exists(), f"vLLM in {settings.vllm.folder}", "Install it: make vllm")
     return Finding("engine", True, settings.engine)
 

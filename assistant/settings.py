@@ -49,6 +49,11 @@ class Vllm(_Group):
     options: list[str] = []
     """More options for vLLM's own command line, such as ["--tensor-parallel-size", "2"]."""
 
+    @property
+    def python(self) -> Path:
+        """Of that environment; there where vLLM is installed."""
+        return self.folder / "bin" / "python"
+
 
 class Limits(_Group):
     file_mb: Annotated[int, Field(ge=1)] = 100

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from assistant import prompts
 from assistant.engines.base import model_name
 from assistant.entailment import load_judge
 from assistant.errors import FielError, RunCancelledError
-from assistant.records import Adapter, Run, RunStatus
+from assistant.records import Adapter, Run
 from assistant.registry import Registry
 from assistant.settings import Remote, Training
 from assistant.state import CARD, clear_run
@@ -61,7 +61,7 @@ def collect(state: Path, database: Database, holder: Holder) -> Card:
 def stale(database: Database, folder: Path) -> bool:
     """Whether what an earlier process collected holds an exchange that may not be learnt from any more: it was deleted,
     or its owner allows it no longer."""
-    ids = _exchanges(folder / "dataset", _PARTS)
+    ids = _exchanges(path for name in _PARTS if (path := folder / "dataset" / f"{name}.jsonl").exists())
     with database.read() as session:
         return not ids <= exchanges.learnable_of(session, ids)
 
@@ -168,18 +168,17 @@ def report_end(
 
 def learnt(folder: Path, *, undesirable: bool) -> frozenset[str]:
     """The ids of the exchanges that were learnt from, with those whose answers were discouraged if that was done."""
-    return _exchanges(folder, ("train", "undesirable") if undesirable else ("train",))
+    return _exchanges(folder / f"{name}.jsonl" for name in (("train", "undesirable") if undesirable else ("train",)))
 
 
-def _exchanges(dataset: Path, parts: Sequence[str]) -> frozenset[str]:
-    """The ids of the exchanges in parts of a dataset, which need not be there."""
-    files = (path for name in parts if (path := dataset / f"{name}.jsonl").exists())
+def _exchanges(files: Iterable[Path]) -> frozenset[str]:
+    """The ids of the exchanges in parts of a dataset."""
     return frozenset(row["exchange"] for file in files for row in lines(file))
 
 
 def clear(state: Path, database: Database, run_id: int) -> None:
     """Removes what people wrote, if the run has ended. The card stays; the registry knows which exchanges it were."""
     with database.read() as session:
-        if runs.get(session, run_id).status in {RunStatus.WAITING, RunStatus.RUNNING}:
+        if runs.get(session, run_id).status in runs.UNFINISHED:
             return  # it is gone on with, or is another process's
     clear_run(work_folder(state, run_id))

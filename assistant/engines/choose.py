@@ -33,8 +33,7 @@ def with_model(settings: Settings, *, tell: Callable[[str], None] = _log.warning
 
     ``tell`` is told in plain words when it cannot be had and the default stays.
     """
-    python = settings.vllm.folder / "bin" / "python"
-    by_child = settings.engine in {"auto", "vllm"} and settings.vllm_url is None and python.exists()
+    by_child = settings.engine in {"auto", "vllm"} and settings.vllm_url is None and settings.vllm.python.exists()
     if "model" in settings.model_fields_set or not by_child or gpu_memory() is None:
         return settings
     from assistant.engines.template import Template  # noqa: PLC0415
@@ -54,9 +53,8 @@ def build(settings: Settings) -> Engine:
 
         return RemoteEngine(settings.remote)
     gpu = gpu_memory()
-    python = settings.vllm.folder / "bin" / "python"
     if settings.engine == "local" or (
-        settings.engine == "auto" and settings.vllm_url is None and (gpu is None or not python.exists())
+        settings.engine == "auto" and settings.vllm_url is None and (gpu is None or not settings.vllm.python.exists())
     ):
         from assistant.engines.local import LocalEngine  # noqa: PLC0415  (each engine's libraries are slow to import)
 
@@ -69,7 +67,7 @@ def build(settings: Settings) -> Engine:
     if settings.vllm_url is not None:
         zeros = _zeros(settings, template)  # nobody says what those servers run on
         servers = [RemoteServer(url.strip(), zeros=zeros) for url in settings.vllm_url.split(",")]
-    elif not python.exists():
+    elif not settings.vllm.python.exists():
         raise ModelError(f"There is no vLLM in {settings.vllm.folder}. Install it with 'make vllm'.")
     else:
         servers = [child_server(settings, settings.model, template, gpu=gpu)]
@@ -83,7 +81,7 @@ def child_server(
 ) -> ChildServer:
     """A server of our own, not started yet; ``gpu`` tells the free and total MiB of the GPU."""
     return ChildServer(
-        python=settings.vllm.folder / "bin" / "python",
+        python=settings.vllm.python,
         source=template.source,
         served=model_name(model),
         log=settings.state / "logs" / "vllm.log",

@@ -20,7 +20,8 @@ from assistant.store.tables import RunRow
 PATIENCE = timedelta(seconds=60)
 """A run without a sign of life for this long is dead."""
 
-_UNFINISHED = (RunStatus.WAITING, RunStatus.RUNNING)
+UNFINISHED = (RunStatus.WAITING, RunStatus.RUNNING)
+"""Of runs that wait, are at work, or are gone on with because their process has died."""
 
 
 def add(
@@ -66,8 +67,8 @@ def dead(session: Session) -> list[Run]:
 
 
 def unfinished(session: Session) -> list[Run]:
-    """Runs that wait, that are at work, and that are gone on with because their process has died."""
-    return [_run(row) for row in session.scalars(select(RunRow).where(RunRow.status.in_(_UNFINISHED)))]
+    """The runs whose status is one of ``UNFINISHED``."""
+    return [_run(row) for row in session.scalars(select(RunRow).where(RunRow.status.in_(UNFINISHED)))]
 
 
 def claim(session: Session, run_id: int, *, log: str = "") -> Run:
@@ -78,7 +79,7 @@ def claim(session: Session, run_id: int, *, log: str = "") -> Run:
     if (holder := alive(session)) is not None:
         raise BusyError(f"Run {holder.id} ({holder.kind}) is at work. Wait for its end, or cancel it.")
     status = get(session, run_id).status
-    if status not in _UNFINISHED:
+    if status not in UNFINISHED:
         raise InputError(f"Run {run_id} is {status} already.")
     row = session.get_one(RunRow, run_id)
     row.status, row.heartbeat = RunStatus.RUNNING, datetime.now(UTC)
@@ -129,7 +130,7 @@ def cancel(session: Session, run_id: int) -> None:
     row = session.get_one(RunRow, run_id)
     if (living := alive(session)) is not None and living.id == run_id:
         row.cancelling = True
-    elif row.status in _UNFINISHED:
+    elif row.status in UNFINISHED:
         row.status, row.finished_at = RunStatus.CANCELLED, datetime.now(UTC)
         if job := row.progress.get("job"):
             row.problem = f"Its job {job} may still run at the service, and cost. Cancel it there."
